@@ -1,0 +1,1 @@
+# One evaluator for every framework, then statistics, figures and the report.

@@ -1,0 +1,137 @@
+# Pretrained weights: the publisher's file, the user's own or a proxy, each in the official format,
+# and from that the framework-free weights with which either framework starts.
+
+OFFICIAL_SUFFIX = {"alexnet": "pth", "vgg16": "h5"}
+
+
+def official_file(model):
+    """The input function that finds a net's file in the official format."""
+
+    def find(wildcards):
+        if not wildcards.identity.startswith("file-"):
+            return f"results/weights/official/{model}-{wildcards.identity}.{OFFICIAL_SUFFIX[model]}"
+        # The identity holds the file's checksum: a mere touch of it changes nothing.
+        starts = [CONFIGURATION.weights(run) for run in CONFIGURATION.runs]
+        return ancient(next(w.path for w in starts if w.identity == wildcards.identity))
+
+    return find
+
+
+def official_download(wildcards):
+    return CONFIGURATION.official(wildcards.model)
+
+
+wildcard_constraints:
+    model="|".join(OFFICIAL_SUFFIX),
+    suffix="|".join(OFFICIAL_SUFFIX.values()),
+    identity=r"[a-z0-9-]+",
+    digest="[0-9a-f]{8}",
+
+
+rule download_weights:
+    input:
+        code=code("download_weights.py"),
+    output:
+        "results/weights/official/{model}-imagenet.{suffix}",
+    log:
+        "results/weights/logs/download_weights-{model}.{suffix}.log",
+    retries: 3
+    localrule: True
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        # Not a parameter: another address of the same file reruns nothing.
+        url=lambda wildcards: official_download(wildcards)["url"],
+    params:
+        checksum=lambda wildcards: official_download(wildcards)["checksum"],
+    message:
+        "Downloading ImageNet weights of {wildcards.model}"
+    shell:
+        "python {input.code[0]} --url {resources.url:q} --checksum {params.checksum}"
+        " --output {output} --log {log}"
+
+
+rule pretrain_proxy_pytorch:
+    input:
+        code=code("pretrain_proxy_pytorch.py"),
+    output:
+        weights="results/weights/official/alexnet-proxy-{digest}.pth",
+        tensorboard=directory("results/weights/tensorboard/alexnet-proxy-{digest}"),
+    log:
+        "results/weights/logs/pretrain_proxy_pytorch-{digest}.log",
+    conda:
+        "../../envs/pytorch.yaml"
+    threads: threads_of_a_pretraining
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=1,
+    params:
+        settings=canonical(CONFIGURATION.proxy("alexnet")),
+    message:
+        "Pretraining proxy weights for AlexNet on synthetic images"
+    shell:
+        "python {input.code[0]} --settings {params.settings:q} --model alexnet --threads {threads}"
+        " --output {output.weights} --tensorboard {output.tensorboard} --log {log}"
+
+
+rule pretrain_proxy_tensorflow:
+    input:
+        code=code("pretrain_proxy_tensorflow.py"),
+    output:
+        weights="results/weights/official/vgg16-proxy-{digest}.h5",
+        tensorboard=directory("results/weights/tensorboard/vgg16-proxy-{digest}"),
+    log:
+        "results/weights/logs/pretrain_proxy_tensorflow-{digest}.log",
+    conda:
+        "../../envs/tensorflow.yaml"
+    threads: threads_of_a_pretraining
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=1,
+    params:
+        settings=canonical(CONFIGURATION.proxy("vgg16")),
+    message:
+        "Pretraining proxy weights for VGG16 on synthetic images"
+    shell:
+        "python {input.code[0]} --settings {params.settings:q} --model vgg16 --threads {threads}"
+        " --output {output.weights} --tensorboard {output.tensorboard} --log {log}"
+
+
+rule import_alexnet_weights:
+    input:
+        code=code("import_alexnet_weights.py"),
+        official=official_file("alexnet"),
+    output:
+        "results/weights/alexnet-{identity}.safetensors",
+    log:
+        "results/weights/logs/import_alexnet_weights-{identity}.log",
+    conda:
+        "../../envs/pytorch.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=10,
+    message:
+        "Reading AlexNet's weights"
+    shell:
+        "python {input.code[0]} --official {input.official:q} --output {output} --log {log}"
+
+
+rule import_vgg16_weights:
+    input:
+        code=code("import_vgg16_weights.py"),
+        official=official_file("vgg16"),
+    output:
+        "results/weights/vgg16-{identity}.safetensors",
+    log:
+        "results/weights/logs/import_vgg16_weights-{identity}.log",
+    conda:
+        "../../envs/tensorflow.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    message:
+        "Reading VGG16's weights"
+    shell:
+        "python {input.code[0]} --official {input.official:q} --output {output} --log {log}"

@@ -1,0 +1,13 @@
+"""Pretrain VGG16 on the synthetic source task, and write it as Keras' file."""
+
+from twinbench import command, proxy
+from twinbench.tensorflow.arm import TensorFlowArm
+from twinbench.weights import write_vgg16
+
+
+def main(arguments):
+    write_vgg16(arguments.output, proxy.pretrain(arguments, TensorFlowArm))
+
+
+if __name__ == "__main__":
+    command.run(main, proxy.parser(__doc__))

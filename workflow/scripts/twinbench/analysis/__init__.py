@@ -1,0 +1,1 @@
+"""Framework-free judgement of the runs: metrics, statistics, figures, report."""

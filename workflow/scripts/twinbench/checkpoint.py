@@ -1,0 +1,93 @@
+"""Checkpoints of a training: written atomically, bound to what determines the result, verified.
+
+A checkpoint lies beside the outputs of its run but is none of them, since Snakemake deletes outputs
+when a job starts again. Its name holds the key of the training, so that it can only be found by a
+training that would have come to the same state.
+"""
+
+import hashlib
+import json
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from twinbench.errors import InputError
+from twinbench.files import written_atomically
+
+log = logging.getLogger(__name__)
+
+Tensors = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """`tensors` by name, and `state`, anything that JSON holds."""
+
+    tensors: Tensors
+    state: dict
+
+
+@dataclass(frozen=True)
+class Store:
+    """The one checkpoint of the training `name` in `folder`; `key` is a hash in hexadecimal."""
+
+    folder: Path
+    name: str
+    key: str
+    path: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        path = self.folder / f".checkpoint-{self.name}-{self.key[:16]}.safetensors"
+        object.__setattr__(self, "path", path)
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Replace the checkpoint. The old one stays whole until the new one is."""
+        tensors = {name: np.ascontiguousarray(t) for name, t in checkpoint.tensors.items()}
+        state = json.dumps(checkpoint.state)
+        metadata = {"key": self.key, "state": state, "sha256": _digest(tensors, state)}
+        try:
+            with written_atomically(self.path) as temporary:
+                save_file(tensors, temporary, metadata)
+        except (OSError, SafetensorError) as error:
+            raise InputError(
+                f"{self.path}: the checkpoint could not be written ({error}); "
+                "make room or set permissions, then start again: the one before it is untouched"
+            ) from error
+
+    def load(self) -> Checkpoint | None:
+        """The checkpoint, or None where there is none. A damaged one is deleted with a warning."""
+        if not self.path.exists():
+            return None
+        try:
+            with safe_open(self.path, framework="np") as file:
+                metadata = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            intact = metadata.get("key") == self.key and metadata.get("sha256") == _digest(
+                tensors, metadata.get("state", "")
+            )
+        except (SafetensorError, OSError, ValueError):
+            intact = False
+        if not intact:
+            log.warning("the checkpoint %s is damaged: deleted, training starts over", self.path)
+            self.path.unlink()
+            return None
+        return Checkpoint(tensors, json.loads(metadata["state"]))
+
+    def clear(self) -> None:
+        """Delete the training's checkpoints: other settings' too, and what a killed process left."""
+        for pattern in (f".checkpoint-{self.name}-*", f"..checkpoint-{self.name}-*"):
+            for path in self.folder.glob(pattern):
+                path.unlink()
+
+
+def _digest(tensors: Tensors, state: str) -> str:
+    digest = hashlib.sha256(state.encode())
+    for name in sorted(tensors):
+        tensor = np.ascontiguousarray(tensors[name])
+        digest.update(f"{name} {tensor.dtype} {tensor.shape}".encode())
+        digest.update(tensor.data if tensor.ndim else tensor.tobytes())
+    return digest.hexdigest()

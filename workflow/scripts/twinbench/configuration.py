@@ -1,0 +1,287 @@
+"""The config: checked against its schema, completed by defaults, and resolved for each rule.
+
+Every fault is an `InputError` of one line that names the key by its path.
+"""
+
+import copy
+import difflib
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import yaml
+from jsonschema import Draft202012Validator, ValidationError
+
+from twinbench.architecture import ARCHITECTURES
+from twinbench.errors import InputError
+from twinbench.files import checksum
+
+_RUN_KEYS = ("framework", "model", "weights", "weights_sha256")
+KEYWORDS = ("none", "imagenet", "proxy")
+
+
+def canonical(value: object) -> str:
+    """A value as JSON with sorted keys: the same text for the same settings, in any order."""
+    return json.dumps(value, sort_keys=True)
+
+
+@dataclass(frozen=True)
+class StartingWeights:
+    """What a run starts from. `source` is none, imagenet, proxy or file; `path` a file's path."""
+
+    source: str
+    path: str | None
+    sha256: str | None
+    identity: str | None
+
+    @property
+    def description(self) -> dict:
+        """What a report tells. The file's folder is left out: moving a file changes nothing."""
+        return {"source": self.source, "file": self.path and Path(self.path).name}
+
+
+class Configuration:
+    """A valid config with all defaults filled in; `raw` is what Snakemake merged."""
+
+    def __init__(self, raw: dict, schema: Path) -> None:
+        self._schema = yaml.safe_load(schema.read_text())
+        given = _without_null_runs(raw)
+        _validate(given, self._schema)
+        self.values = _with_defaults(given, self._schema, self._schema)
+        self._check_dataset()
+        for run in self.runs:
+            self._check_run(run)
+
+    @property
+    def study(self) -> str:
+        return self.values["study"]
+
+    @property
+    def seeds(self) -> list[int]:
+        return self.values["seeds"]
+
+    @property
+    def dataset(self) -> dict:
+        return self.values["dataset"]
+
+    @property
+    def dataset_name(self) -> str:
+        return self.dataset["name"] or self.dataset["source"]
+
+    @property
+    def report(self) -> dict:
+        return self.values["report"]
+
+    @property
+    def runs(self) -> list[str]:
+        return list(self.values["runs"])
+
+    def framework(self, run: str) -> str:
+        return self.values["runs"][run]["framework"]
+
+    def model(self, run: str) -> str:
+        return self.values["runs"][run]["model"]
+
+    def training(self, run: str) -> dict:
+        """The effective training settings: the study's, overridden key by key by the run's."""
+        own = {k: v for k, v in self.values["runs"][run].items() if k not in _RUN_KEYS}
+        return _merged(self.values["training"], own)
+
+    def weights(self, run: str) -> StartingWeights:
+        return self._weights[run]
+
+    @cached_property
+    def _weights(self) -> dict[str, StartingWeights]:
+        return {run: self._starting_weights(run) for run in self.runs}
+
+    def _starting_weights(self, run: str) -> StartingWeights:
+        given = self.values["runs"][run]["weights"]
+        match given:
+            case "none":
+                return StartingWeights("none", None, None, None)
+            case "imagenet":
+                return StartingWeights("imagenet", None, None, "imagenet")
+            case "proxy":
+                digest = hashlib.sha256(canonical(self.proxy(self.model(run))).encode())
+                return StartingWeights("proxy", None, None, f"proxy-{digest.hexdigest()[:8]}")
+        sha256 = checksum(given)
+        expected = self.values["runs"][run].get("weights_sha256")
+        if expected and expected.lower() != sha256:
+            raise InputError(
+                f"config: runs.{run}.weights_sha256: {given} has {sha256}, not {expected}; "
+                "give the right file or correct the checksum"
+            )
+        return StartingWeights("file", given, sha256, f"file-{sha256[:8]}")
+
+    def proxy(self, model: str) -> dict:
+        """The settings of a net's proxy: images, seed, and the training settings in full."""
+        proxy = self.values["weights"]["proxy"]
+        training = _with_defaults({}, self._schema["$defs"]["training"], self._schema)
+        chosen = ("epochs", "batch_size", "learning_rate")
+        training |= {name: proxy[name] for name in chosen}
+        training |= {
+            "input_size": proxy["input_size"][model],
+            "batch_normalisation": True,
+            "dropout": 0.0,
+            "keep": "last",
+        }
+        return {"images": proxy["images"], "seed": proxy["seed"], "training": training}
+
+    def official(self, model: str) -> dict:
+        """`url` and `checksum` of the publisher's file of a net."""
+        return self.values["weights"]["imagenet"][model]
+
+    def _check_dataset(self) -> None:
+        archive = self.dataset["archive"]
+        if archive and self.dataset["source"] != "cifar10":
+            raise InputError(
+                "config: dataset.archive: is used by source cifar10 alone; "
+                "set dataset.source: cifar10 or dataset.archive: null"
+            )
+        if archive and not Path(archive).is_file():
+            raise InputError(
+                f"config: dataset.archive: there is no file {archive}; "
+                "correct the path, or set it to null to download"
+            )
+        reference = self.report["reference"]
+        if reference and not Path(reference).is_file():
+            raise InputError(
+                f"config: report.reference: there is no file {reference}; "
+                "correct the path, or set it to null to do without"
+            )
+
+    def _check_run(self, run: str) -> None:
+        """What the schema cannot say of a run."""
+        key, net = f"config: runs.{run}", ARCHITECTURES[self.model(run)]
+        given = self.values["runs"][run]["weights"]
+        if given not in KEYWORDS and not Path(given).is_file():
+            raise InputError(
+                f"{key}.weights: {given!r} is none of {', '.join(KEYWORDS)}, and there is no such "
+                f"file{_suggestion(given, KEYWORDS)}"
+            )
+        if given != "none" and not net.pretrained:
+            raise InputError(
+                f"{key}.weights: no pretrained weights exist for {net.name}; "
+                "set weights: none, or model: alexnet or vgg16"
+            )
+        settings = self.training(run)
+        size = settings["input_size"]
+        if size and size < net.smallest_input:
+            raise InputError(
+                f"{key}.input_size: {size} is too small for {net.name}; "
+                f"set {net.smallest_input} or more"
+            )
+        names = net.weighted_layers()
+        for setting in ("frozen", "rate_factors"):
+            for prefix in settings[setting]:
+                if not any(name.startswith(prefix) for name in names):
+                    raise InputError(
+                        f"{key}.{setting}: no layer's name begins with {prefix!r}; "
+                        f"{net.name} has {', '.join(names)}"
+                    )
+
+
+def _without_null_runs(raw: dict) -> dict:
+    given = copy.deepcopy(dict(raw))
+    if isinstance(given.get("runs"), dict):
+        given["runs"] = {name: run for name, run in given["runs"].items() if run is not None}
+    return given
+
+
+def _merged(base: dict, own: dict) -> dict:
+    """`own` over `base`, groups key by key. Rate factors are a list of their own: not merged."""
+    result = dict(base)
+    for name, value in own.items():
+        nested = isinstance(value, dict) and name != "rate_factors"
+        result[name] = _merged(base[name], value) if nested else value
+    return result
+
+
+def _with_defaults(value: dict, schema: dict, root: dict) -> dict:
+    """`value` with the schema's defaults for keys that it lacks, groups filled in recursively."""
+    schema = _resolved(schema, root)
+    result = dict(value)
+    for name, part in schema.get("properties", {}).items():
+        if name not in result and "default" in part:
+            result[name] = copy.deepcopy(part["default"])
+        if isinstance(result.get(name), dict):
+            result[name] = _with_defaults(result[name], part, root)
+    return result
+
+
+def _resolved(schema: dict, root: dict) -> dict:
+    reference = schema.get("$ref")
+    return root["$defs"][reference.rsplit("/", 1)[1]] | schema if reference else schema
+
+
+def _validate(given: dict, schema: dict) -> None:
+    errors = list(Draft202012Validator(_closed(schema)).iter_errors(given))
+    if errors:
+        # The deepest first: it says most precisely what is wrong.
+        error = max(errors, key=lambda e: len(e.absolute_path))
+        path = ".".join(map(str, error.absolute_path))
+        raise InputError(f"config: {path}{': ' if path else ''}{_explanation(error, schema)}")
+
+
+def _closed(schema: dict) -> dict:
+    """The schema, with unknown keys refused in `training` too.
+
+    `$defs/training` is open in itself, because a run adds its own keys to it.
+    """
+    closed = copy.deepcopy(schema)
+    closed["properties"]["training"]["unevaluatedProperties"] = False
+    return closed
+
+
+def _explanation(error: ValidationError, schema: dict) -> str:
+    value = error.instance
+    match error.validator:
+        case "additionalProperties" | "unevaluatedProperties":
+            known = _known_keys(error, schema)
+            unknown = next(key for key in value if key not in known)
+            listed = f"; the keys here are {', '.join(known)}"
+            return f"unknown key {unknown!r}{_suggestion(unknown, known) or listed}"
+        case "required":
+            missing = [key for key in error.validator_value if key not in value]
+            return f"{', '.join(missing)} missing; add it"
+        case "enum":
+            allowed = [str(item) for item in error.validator_value]
+            hint = _suggestion(str(value), allowed)
+            return f"{value!r} is none of {', '.join(allowed)}{hint}"
+        case "type" if isinstance(value, str) and _is_number(value):
+            return (
+                f"{value!r} is text, not a number; YAML reads 1e-3 as text, "
+                "write 0.001 or 1.0e-3, without quotes"
+            )
+        case "minimum" | "exclusiveMinimum":
+            more = "at least" if error.validator == "minimum" else "more than"
+            return f"{value} is too small; it must be {more} {error.validator_value}"
+        case "maximum" | "exclusiveMaximum":
+            less = "at most" if error.validator == "maximum" else "less than"
+            return f"{value} is too large; it must be {less} {error.validator_value}"
+        case "pattern":
+            return f"{value!r} does not have the form {error.validator_value}"
+    return error.message
+
+
+def _known_keys(error: ValidationError, schema: dict) -> list[str]:
+    part = _resolved(error.schema, schema)
+    known = list(part.get("properties", {}))
+    if "$ref" in error.schema:
+        known += list(schema["$defs"]["training"]["properties"])
+    return known
+
+
+def _suggestion(word: str, known: list[str] | tuple[str, ...]) -> str:
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,54 @@
+"""Files written whole or not at all, and checksums."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from twinbench.errors import InputError
+
+_BLOCK = 1 << 20
+
+
+@contextmanager
+def written_atomically(path: Path | str) -> Iterator[Path]:
+    """A temporary path beside `path`, moved onto it when the block succeeds and deleted when not."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)  # mkstemp makes the file private
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def checksum(path: Path | str, algorithm: str = "sha256") -> str:
+    """The hexadecimal digest of a file's bytes, read in blocks of 1 MiB."""
+    digest = hashlib.new(algorithm)
+    with open(path, "rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def verify_checksum(path: Path | str, expected: str, origin: str | None = None) -> None:
+    """Raise `InputError` unless the file at `path` has the checksum `expected`.
+
+    `expected` is a SHA-256 or MD5 in hexadecimal, told apart by length, or the first digits of a
+    SHA-256 (torch's file names carry eight). `origin` names the file in the message.
+    """
+    algorithm = "md5" if len(expected) == 32 else "sha256"
+    found = checksum(path, algorithm)
+    if not found.startswith(expected.lower()):
+        raise InputError(
+            f"{origin or path}: {algorithm} is {found}, expected {expected}; "
+            "the file is damaged or another one: fetch it again or correct the checksum"
+        )

@@ -1,0 +1,102 @@
+"""One training job, free of any framework: data, net, settings, and what follows from them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from scipy.special import log_softmax
+
+from twinbench import protocol
+from twinbench.architecture import HEAD, Architecture, Layer
+from twinbench.errors import InputError
+from twinbench.protocol import Weights
+from twinbench.tensors import Split
+
+Logits = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training.
+
+    `settings` are the effective training settings of the run, all keys present. `pretrained` holds
+    weights by canonical name, without a head, or nothing for a start from scratch.
+    """
+
+    run: str
+    seed: int
+    architecture: Architecture
+    settings: dict
+    train: Split
+    validation: Split
+    test: Split
+    pretrained: Weights
+    threads: int
+    checkpoint_steps: int | None = None
+
+    @property
+    def classes(self) -> int:
+        return len(self.train.class_names)
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        return self.architecture.with_head(self.classes)
+
+    @property
+    def image_size(self) -> int:
+        return self.train.images.shape[1]
+
+    @property
+    def input_size(self) -> int:
+        return self.settings["input_size"] or self.architecture.input_size
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return protocol.steps_per_epoch(len(self.train), self.settings["batch_size"])
+
+    @cached_property
+    def precision(self) -> str:
+        """`float32` or `bfloat16`; `auto` takes bfloat16 where the processor multiplies it."""
+        wanted = self.settings["precision"]
+        if wanted != "auto":
+            return wanted
+        return "bfloat16" if _processor_multiplies_bfloat16() else "float32"
+
+    @property
+    def normalisation(self) -> protocol.Normalisation:
+        return protocol.normalisation(
+            self.architecture.normalisation, self.train.mean, self.train.standard_deviation
+        )
+
+    def initial_weights(self) -> Weights:
+        """Pretrained weights where there are some, and random ones, the head's always."""
+        weights = protocol.initial_weights(
+            self.seed, self.layers, self.input_size, self.settings["batch_normalisation"]
+        )
+        for name, value in self.pretrained.items():
+            if name.startswith(f"{HEAD}/"):
+                continue
+            if name not in weights or weights[name].shape != value.shape:
+                raise InputError(
+                    f"runs.{self.run}.weights: tensor {name} of shape {value.shape} does not fit "
+                    f"{self.architecture.title}; give weights in that net's official format"
+                )
+            weights[name] = value
+        return weights
+
+    def evaluate(self, logits: Logits, split: Split) -> tuple[float, float]:
+        """Mean cross-entropy (nats) and accuracy of a split."""
+        outputs = log_softmax(logits(split.images).astype(np.float64), axis=1)
+        loss = -outputs[np.arange(len(split)), split.labels].mean()
+        return float(loss), float((outputs.argmax(axis=1) == split.labels).mean())
+
+
+def _processor_multiplies_bfloat16() -> bool:
+    """Whether this processor has instructions for it: emulated, it is slower than float32."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags

@@ -1,0 +1,44 @@
+"""Where a result comes from: code, data, weights, software, machine."""
+
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+from twinbench.files import checksum
+
+
+def git_state(folder: Path) -> dict:
+    """`commit` and `dirty` of the checkout around `folder`; both None where there is none."""
+    try:
+        commit = _git(folder, "rev-parse", "HEAD")
+        dirty = bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))
+    except (OSError, subprocess.CalledProcessError):
+        return {"commit": None, "dirty": None}
+    return {"commit": commit, "dirty": dirty}
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def versions(distributions: tuple[str, ...]) -> dict[str, str]:
+    """Python's version and those of the named distributions."""
+    found = {"python": platform.python_version()}
+    return found | {name: metadata.version(name) for name in distributions}
+
+
+def checksums(files: dict[str, Path]) -> dict[str, str]:
+    """The SHA-256 of each file, by the given name."""
+    return {name: checksum(path) for name, path in files.items()}
+
+
+def processor() -> str:
+    """The processor's name as the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

@@ -1,0 +1,87 @@
+"""Proxy weights: a backbone pretrained on a synthetic source task, for want of ImageNet's.
+
+The net is trained with batch normalisation, without which deep plain nets need many more epochs, and
+handed over without it: scale and shift go into the convolutions.
+"""
+
+import argparse
+import hashlib
+import json
+import logging
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from twinbench import command, protocol, provenance, sources, synthetic, training
+from twinbench.architecture import ARCHITECTURES
+from twinbench.checkpoint import Store
+from twinbench.experiment import TERMINATED, MakeArm
+from twinbench.job import Job
+from twinbench.progress import Progress
+from twinbench.protocol import Weights
+from twinbench.tensors import Split
+
+log = logging.getLogger(__name__)
+
+_VALIDATION_FRACTION = 0.1
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    return command.parser(
+        description,
+        settings=json.loads,
+        model=str,
+        threads=int,
+        output=Path,
+        tensorboard=Path,
+    )
+
+
+def pretrain(arguments: argparse.Namespace, make_arm: MakeArm) -> Weights:
+    """Train the net on the source task; its weights, the head for the source classes included."""
+    settings = arguments.settings
+    job = Job(
+        run=f"{arguments.model} on the source task",
+        seed=settings["seed"],
+        architecture=ARCHITECTURES[arguments.model],
+        settings=settings["training"],
+        train=_draw(settings["images"], settings["seed"]),
+        validation=_draw(round(settings["images"] * _VALIDATION_FRACTION), settings["seed"] + 1),
+        test=_draw(0, settings["seed"]),
+        pretrained={},
+        threads=arguments.threads,
+    )
+    arm = make_arm(job)
+    key = {
+        "settings": settings,
+        "code": sources.checksums(Path(sys.argv[0]).resolve()),
+        "versions": provenance.versions(arm.libraries),
+        "device": arm.device,
+        "threads": job.threads,
+    }
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+    store = Store(arguments.output.parent, arguments.model, digest)
+    progress = Progress(job.settings["epochs"], arguments.tensorboard)
+    log.info("proxy weights of %s: %d synthetic images", job.architecture.title, len(job.train))
+    try:
+        training.train(job, arm, store, progress)
+    except training.Interrupted as interruption:
+        log.info("interrupted %s: saved, the next start goes on from here", interruption)
+        sys.exit(TERMINATED)
+    finally:
+        progress.close()
+    store.clear()
+    return protocol.fold_batch_normalisation(arm.weights())
+
+
+def _draw(count: int, seed: int) -> Split:
+    images, labels = synthetic.draw("source", count, seed)
+    return Split(
+        images=images,
+        labels=labels.astype(np.int64),
+        sample_ids=np.arange(count),
+        class_names=synthetic.class_names("source"),
+        mean=np.full(3, 0.5),
+        standard_deviation=np.full(3, 0.25),
+    )

@@ -1,0 +1,214 @@
+"""PyTorch's part in a training: see `twinbench.training.Arm`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch.nn import functional
+
+from twinbench import architecture, protocol
+from twinbench.files import written_atomically
+from twinbench.job import Job
+from twinbench.protocol import Phase, Weights
+from twinbench.pytorch import augment, network
+from twinbench.training import AfterStep
+
+_EVALUATION_BATCH = 256
+
+
+class PyTorchArm:
+    libraries = ("torch", "torchvision", "numpy")
+
+    def __init__(self, job: Job) -> None:
+        torch.set_num_threads(job.threads)
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        self._job = job
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._network = network.build(
+            job.layers, job.settings["batch_normalisation"], job.input_size
+        ).to(self._device, memory_format=torch.channels_last)
+        self._dropouts = [
+            module for module in self._network if isinstance(module, network.MaskedDropout)
+        ]
+        self._images = torch.from_numpy(job.train.images).to(self._device)
+        self._labels = torch.from_numpy(job.train.labels).to(self._device)
+        self._optimiser: torch.optim.Optimizer
+        self._updates = 0
+        self._sums = torch.zeros(2, dtype=torch.float64, device=self._device)
+        self.set_weights(job.initial_weights())
+
+    @property
+    def device(self) -> str:
+        return torch.cuda.get_device_name() if self._device.type == "cuda" else "cpu"
+
+    def start_phase(self, phase: Phase) -> None:
+        settings = self._job.settings["optimiser"]
+        modules = dict(self._network.named_children())
+        groups = []
+        for name in self._job.architecture.weighted_layers():
+            for part in (modules[name], modules.get(f"{name}_normalisation")):
+                if part is None:
+                    continue
+                part.requires_grad_(phase.trained(name))
+                if phase.trained(name):
+                    groups += _parameter_groups(part, phase.factors[name], settings["weight_decay"])
+        self._optimiser = torch.optim.AdamW(
+            groups, betas=(settings["beta_1"], settings["beta_2"]), fused=True
+        )
+        self._updates = 0
+
+    def train_epoch(
+        self, phase: Phase, epoch: int, first_step: int, rate_factor: float, after_step: AfterStep
+    ) -> tuple[float, float]:
+        job, settings = self._job, self._job.settings
+        steps = job.steps_per_epoch
+        if first_step == 0:
+            self._sums.zero_()
+        self._set_mode(phase)
+        for step, (images, labels) in self._batches(epoch, first_step):
+            rate = protocol.learning_rate(phase, epoch, step, steps, settings["schedule"])
+            self._prepare_update(rate * rate_factor)
+            self._set_dropout(epoch, step)
+            self._optimiser.zero_grad()
+            with torch.autocast(
+                self._device.type, torch.bfloat16, enabled=job.precision == "bfloat16"
+            ):
+                logits = self._network(images)
+            loss = functional.cross_entropy(
+                logits.float(), labels, label_smoothing=settings["label_smoothing"]
+            )
+            loss.backward()
+            self._optimiser.step()
+            correct = (logits.argmax(dim=1) == labels).float().mean()
+            self._sums += torch.stack([loss.detach(), correct]).double()
+            after_step(step + 1)
+        loss, accuracy = (self._sums / steps).tolist()
+        return loss, accuracy
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        job = self._job
+        self._network.eval()
+        outputs = []
+        with torch.inference_mode():
+            for start in range(0, len(images), _EVALUATION_BATCH):
+                batch = torch.from_numpy(images[start : start + _EVALUATION_BATCH])
+                matrices = protocol.plain_matrices(len(batch), job.image_size, job.input_size)
+                prepared = self._prepare(batch.to(self._device), matrices)
+                with torch.autocast(
+                    self._device.type, torch.bfloat16, enabled=job.precision == "bfloat16"
+                ):
+                    outputs.append(self._network(prepared).float().cpu().numpy())
+        return np.concatenate(outputs)
+
+    def state(self) -> dict[str, np.ndarray]:
+        tensors = {f"network/{n}": t for n, t in self._network.state_dict().items()}
+        for index, moments in self._optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser/{index}/{name}": t for name, t in moments.items()}
+        tensors["sums"] = self._sums
+        tensors["updates"] = torch.tensor(self._updates)
+        # Copies, since the net trains on while they are written; memory order is not kept in a file.
+        return {n: np.array(t.detach().cpu().numpy(), order="C") for n, t in tensors.items()}
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        tensors = {name: torch.from_numpy(value) for name, value in state.items()}
+        self._network.load_state_dict(_part(tensors, "network/"))
+        moments: dict[int, dict[str, torch.Tensor]] = {}
+        for name, tensor in _part(tensors, "optimiser/").items():
+            index, moment = name.split("/")
+            moments.setdefault(int(index), {})[moment] = tensor
+        groups = self._optimiser.state_dict()["param_groups"]
+        self._optimiser.load_state_dict({"state": moments, "param_groups": groups})
+        self._sums.copy_(tensors["sums"])
+        self._updates = int(tensors["updates"])
+
+    def weights(self) -> Weights:
+        return network.get_weights(self._network, self._job.layers, self._job.input_size)
+
+    def set_weights(self, weights: Weights) -> None:
+        network.set_weights(self._network, weights, self._job.layers, self._job.input_size)
+
+    def save_model(self, path: Path) -> None:
+        """The net's state dict as safetensors."""
+        state = self._network.state_dict()
+        with written_atomically(path) as temporary:
+            save_file({n: t.cpu().contiguous() for n, t in state.items()}, temporary)
+
+    def _batches(
+        self, epoch: int, first_step: int
+    ) -> Iterator[tuple[int, tuple[torch.Tensor, torch.Tensor]]]:
+        """(step, (inputs, labels)) of an epoch, augmented."""
+        job = self._job
+        order = protocol.sample_order(job.seed, epoch, len(job.train), job.settings["batch_size"])
+        matrices = protocol.augmentation_matrices(
+            job.seed,
+            epoch,
+            order.size,
+            job.image_size,
+            job.input_size,
+            job.settings["augmentation"],
+        ).reshape(*order.shape, 2, 3)
+        for step in range(first_step, len(order)):
+            chosen = torch.from_numpy(order[step]).to(self._device)
+            yield step, (self._prepare(self._images[chosen], matrices[step]), self._labels[chosen])
+
+    def _prepare(self, images: torch.Tensor, matrices: np.ndarray) -> torch.Tensor:
+        return augment.prepare(
+            images,
+            torch.tensor(matrices, device=images.device),
+            self._job.normalisation,
+            self._job.input_size,
+            self._job.settings["augmentation"]["fill"],
+        )
+
+    def _prepare_update(self, rate: float) -> None:
+        """Set each group's rate, and the epsilon that gives Keras' Adam step."""
+        settings = self._job.settings["optimiser"]
+        self._updates += 1
+        for group in self._optimiser.param_groups:
+            group["lr"] = rate * group["factor"]
+            group["eps"] = protocol.torch_epsilon(
+                settings["epsilon"], settings["beta_2"], self._updates
+            )
+
+    def _set_dropout(self, epoch: int, step: int) -> None:
+        job = self._job
+        units = [
+            shape
+            for layer, shape, _ in architecture.shapes(job.layers, job.input_size)
+            if isinstance(layer, architecture.Dropout)
+        ]
+        for index, (module, shape) in enumerate(zip(self._dropouts, units, strict=True)):
+            mask = protocol.dropout_mask(
+                job.seed,
+                epoch,
+                step,
+                index,
+                (job.settings["batch_size"], *shape),
+                job.settings["dropout"],
+            )
+            module.mask = torch.from_numpy(mask).to(self._device)
+
+    def _set_mode(self, phase: Phase) -> None:
+        """Training mode, but for batch normalisation of frozen layers, which keeps its averages."""
+        self._network.train()
+        for name, module in self._network.named_children():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.train(phase.trained(name.removesuffix("_normalisation")))
+
+
+def _parameter_groups(module: torch.nn.Module, factor: float, weight_decay: float) -> list[dict]:
+    """Groups of one layer: only kernels decay, and by `rate * weight_decay` whatever the factor."""
+    return [
+        {
+            "params": [parameter],
+            "factor": factor,
+            "weight_decay": weight_decay / factor if parameter.ndim > 1 else 0.0,
+        }
+        for parameter in module.parameters()
+    ]
+
+
+def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}

@@ -1,0 +1,46 @@
+"""Normalisation, and the one affine warp that rotates, shifts, flips and resizes."""
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from twinbench.protocol import Normalisation
+
+_PADDING = {"nearest": "border", "zeros": "zeros"}  # zero is the mean colour after normalisation
+
+
+def prepare(
+    images: torch.Tensor,
+    matrices: torch.Tensor,
+    normalisation: Normalisation,
+    output_size: int,
+    fill: str,
+) -> torch.Tensor:
+    """What the net gets: float32 (batch, 3, output_size, output_size), channels last in memory.
+
+    `images` are uint8 (batch, height, width, 3), `matrices` float32 (batch, 2, 3) as of
+    `protocol.augmentation_matrices`. Pixels are read bilinearly; `fill` (`nearest` or `zeros`) says
+    what lies outside the image.
+    """
+    mean, deviation = (
+        torch.as_tensor(value, dtype=torch.float32, device=images.device)
+        for value in (normalisation.mean, normalisation.deviation)
+    )
+    pixels = images[..., list(normalisation.channels)].float()
+    normalised = ((pixels - mean) / deviation).permute(0, 3, 1, 2)
+    positions = _positions(output_size, images.device) @ matrices.transpose(1, 2)
+    # grid_sample wants -1 and 1 at the image's outer edges.
+    size = torch.tensor([images.shape[2], images.shape[1]], device=images.device)
+    grid = (2 * positions + 1) / size - 1
+    grid = grid.reshape(len(images), output_size, output_size, 2)
+    warped = functional.grid_sample(
+        normalised, grid, mode="bilinear", padding_mode=_PADDING[fill], align_corners=False
+    )
+    return warped.contiguous(memory_format=torch.channels_last)
+
+
+def _positions(size: int, device: torch.device) -> torch.Tensor:
+    """The output's pixels as rows (x, y, 1): float32 (size * size, 3)."""
+    y, x = np.mgrid[:size, :size].reshape(2, -1)
+    rows = np.stack([x, y, np.ones_like(x)], axis=1)
+    return torch.as_tensor(rows, dtype=torch.float32, device=device)

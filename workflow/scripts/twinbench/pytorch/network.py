@@ -1,0 +1,128 @@
+"""A net of `twinbench.architecture` as a `torch.nn.Sequential`, and its weights' way in and out."""
+
+from collections import OrderedDict
+
+import numpy as np
+import torch
+from torch import nn
+
+from twinbench import architecture, protocol
+from twinbench.architecture import HEAD, Layer
+from twinbench.protocol import Weights
+
+
+class MaskedDropout(nn.Module):
+    """Dropout whose mask is given, so that both frameworks drop the same units.
+
+    `mask` is float32 (batch, units) from `protocol.dropout_mask`, set before each training step.
+    """
+
+    mask: torch.Tensor
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return inputs * self.mask.to(inputs.dtype) if self.training else inputs
+
+
+def build(layers: tuple[Layer, ...], batch_normalisation: bool, input_size: int) -> nn.Sequential:
+    """The net for inputs (batch, 3, input_size, input_size); its outputs are logits."""
+    modules: OrderedDict[str, nn.Module] = OrderedDict()
+    for layer, input_shape, _ in architecture.shapes(layers, input_size):
+        modules[layer.name] = _module(layer, input_shape)
+        if isinstance(layer, architecture.Convolution):
+            if batch_normalisation:
+                modules[f"{layer.name}_normalisation"] = nn.BatchNorm2d(
+                    layer.filters,
+                    eps=protocol.BATCH_NORMALISATION_EPSILON,
+                    momentum=1 - protocol.BATCH_NORMALISATION_MOMENTUM,
+                )
+            modules[f"{layer.name}_relu"] = nn.ReLU()
+        elif isinstance(layer, architecture.Dense) and layer.name != HEAD:
+            modules[f"{layer.name}_relu"] = nn.ReLU()
+    return nn.Sequential(modules)
+
+
+def _module(layer: Layer, input_shape: tuple[int, ...]) -> nn.Module:
+    match layer:
+        case architecture.Convolution():
+            return nn.Conv2d(
+                input_shape[-1], layer.filters, layer.kernel_size, layer.stride, layer.padding
+            )
+        case architecture.MaxPooling():
+            return nn.MaxPool2d(layer.size, layer.stride)
+        case architecture.AdaptiveAveragePooling():
+            return nn.AdaptiveAvgPool2d(layer.size)
+        case architecture.Flatten():
+            return nn.Flatten()
+        case architecture.Dropout():
+            return MaskedDropout()
+        case architecture.Dense():
+            return nn.Linear(input_shape[0], layer.units)
+
+
+def set_weights(
+    network: nn.Sequential, weights: Weights, layers: tuple[Layer, ...], size: int
+) -> None:
+    """Copy framework-free weights into the net.
+
+    Kernels go from (height, width, in, out) to torch's (out, in, height, width). A dense kernel behind
+    `Flatten` has its inputs reordered from height, width, channels to torch's channels, height, width.
+    """
+    modules = dict(network.named_children())
+    with torch.no_grad():
+        for name, parameter, channels_last in _named_parameters(modules, layers, size):
+            value = weights[name]
+            if name.endswith("/kernel"):
+                value = _to_torch(value, channels_last)
+            parameter.copy_(torch.from_numpy(np.ascontiguousarray(value)))
+
+
+def get_weights(network: nn.Sequential, layers: tuple[Layer, ...], size: int) -> Weights:
+    """The inverse of `set_weights`."""
+    modules = dict(network.named_children())
+    weights = {}
+    for name, parameter, channels_last in _named_parameters(modules, layers, size):
+        value = parameter.detach().cpu().numpy()
+        if name.endswith("/kernel"):
+            value = _from_torch(value, channels_last)
+        weights[name] = np.array(value, order="C")  # a copy: the net trains on
+    return weights
+
+
+def _named_parameters(modules: dict[str, nn.Module], layers: tuple[Layer, ...], size: int):
+    """Each tensor of the net with its framework-free name, and the shape that was flattened for it."""
+    flattened = None
+    for layer, input_shape, _ in architecture.shapes(layers, size):
+        if isinstance(layer, architecture.Flatten):
+            flattened = input_shape
+        module = modules[layer.name]
+        if hasattr(module, "weight"):
+            yield f"{layer.name}/kernel", module.weight, flattened
+            yield f"{layer.name}/bias", module.bias, None
+            if isinstance(layer, architecture.Dense):
+                flattened = None
+        if normalisation := modules.get(f"{layer.name}_normalisation"):
+            yield f"{layer.name}/gamma", normalisation.weight, None
+            yield f"{layer.name}/beta", normalisation.bias, None
+            yield f"{layer.name}/mean", normalisation.running_mean, None
+            yield f"{layer.name}/variance", normalisation.running_var, None
+
+
+def _to_torch(kernel: np.ndarray, flattened: tuple[int, ...] | None) -> np.ndarray:
+    if kernel.ndim == 4:
+        return kernel.transpose(3, 2, 0, 1)
+    if flattened:
+        height, width, channels = flattened
+        kernel = kernel.reshape(height, width, channels, -1).transpose(2, 0, 1, 3)
+        kernel = kernel.reshape(height * width * channels, -1)
+    return kernel.T
+
+
+def _from_torch(kernel: np.ndarray, flattened: tuple[int, ...] | None) -> np.ndarray:
+    if kernel.ndim == 4:
+        return kernel.transpose(2, 3, 1, 0)
+    kernel = kernel.T
+    if flattened:
+        height, width, channels = flattened
+        kernel = kernel.reshape(channels, height, width, -1).transpose(1, 2, 0, 3)
+        kernel = kernel.reshape(height * width * channels, -1)
+    return kernel

@@ -1,0 +1,235 @@
+"""TensorFlow's part in a training, through Keras: see `twinbench.training.Arm`."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from twinbench import protocol
+from twinbench.files import written_atomically
+from twinbench.job import Job
+from twinbench.protocol import Phase, Weights
+from twinbench.tensorflow import augment, network
+from twinbench.training import AfterStep
+
+_EVALUATION_BATCH = 256
+
+
+class TensorFlowArm:
+    libraries = ("tensorflow", "keras", "numpy")
+
+    def __init__(self, job: Job) -> None:
+        _configure(job)
+        self._job = job
+        self._network = network.build(
+            job.layers,
+            job.settings["batch_normalisation"],
+            job.input_size,
+            batch_size=job.settings["batch_size"],
+        )
+        # On the CPU: the augmentation runs there, one batch ahead of the training.
+        with tf.device("cpu"):
+            self._images = tf.constant(job.train.images)
+            self._labels = tf.one_hot(job.train.labels, job.classes)
+        self.set_weights(job.initial_weights())
+
+    @property
+    def device(self) -> str:
+        devices = tf.config.list_physical_devices("GPU")
+        if not devices:
+            return "cpu"
+        return tf.config.experimental.get_device_details(devices[0]).get("device_name", "gpu")
+
+    def start_phase(self, phase: Phase) -> None:
+        settings = self._job.settings
+        for layer in self._network.layers:
+            name = _canonical_name(layer)
+            if name in phase.factors:
+                layer.trainable = phase.trained(name)
+        factors = [
+            phase.factors[_canonical_name(layer)]
+            for layer in self._network.layers
+            for _ in layer.trainable_variables
+        ]
+        self._network.compile(
+            LayerwiseAdam(
+                factors,
+                decay=settings["optimiser"]["weight_decay"],
+                beta_1=settings["optimiser"]["beta_1"],
+                beta_2=settings["optimiser"]["beta_2"],
+                epsilon=settings["optimiser"]["epsilon"],
+            ),
+            keras.losses.CategoricalCrossentropy(
+                from_logits=True, label_smoothing=settings["label_smoothing"]
+            ),
+            metrics=["accuracy"],
+            jit_compile=False,  # XLA halves the speed on CPUs
+        )
+        self._network.optimizer.build(self._network.trainable_variables)
+        self._sums: dict[str, np.ndarray] = {}
+
+    def train_epoch(
+        self, phase: Phase, epoch: int, first_step: int, rate_factor: float, after_step: AfterStep
+    ) -> tuple[float, float]:
+        # One `fit` an epoch: each has its own sample order, and one may start in mid-epoch.
+        steering = Steering(
+            self._job, phase, epoch, first_step, rate_factor, after_step, self._sums
+        )
+        history = self._network.fit(
+            self._batches(epoch, first_step), callbacks=[steering], verbose=0
+        ).history
+        self._sums = {}
+        return float(history["loss"][0]), float(history["accuracy"][0])
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        job = self._job
+        matrices = protocol.plain_matrices(len(images), job.image_size, job.input_size)
+        batches = tf.data.Dataset.from_tensor_slices((images, matrices)).batch(_EVALUATION_BATCH)
+        return self._network.predict(batches.map(self._prepare), verbose=0)
+
+    def state(self) -> dict[str, np.ndarray]:
+        return {
+            f"{part}/{index}": np.array(variable)
+            for part, variables in self._variables().items()
+            for index, variable in enumerate(variables)
+        }
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        for part, variables in self._variables().items():
+            for index, variable in enumerate(variables):
+                variable.assign(state[f"{part}/{index}"])
+        # `fit` sets the running means to zero at its start, so they are put back after that.
+        self._sums = {n: t for n, t in state.items() if n.startswith("metrics/")}
+
+    def _variables(self) -> dict[str, list[keras.Variable]]:
+        return {
+            "network": self._network.variables,
+            "optimiser": self._network.optimizer.variables,
+            "metrics": self._network.metrics_variables,
+        }
+
+    def weights(self) -> Weights:
+        return network.get_weights(self._network)
+
+    def set_weights(self, weights: Weights) -> None:
+        network.set_weights(self._network, weights)
+
+    def save_model(self, path: Path) -> None:
+        """The net as a `.keras` file, from Keras' own layers alone."""
+        job = self._job
+        plain = network.build(
+            job.layers,
+            job.settings["batch_normalisation"],
+            job.input_size,
+            dropout=job.settings["dropout"],
+        )
+        network.set_weights(plain, self.weights())
+        with written_atomically(path) as temporary:
+            plain.save(temporary)
+
+    def _batches(self, epoch: int, first_step: int) -> tf.data.Dataset:
+        job = self._job
+        order = protocol.sample_order(job.seed, epoch, len(job.train), job.settings["batch_size"])
+        matrices = protocol.augmentation_matrices(
+            job.seed,
+            epoch,
+            order.size,
+            job.image_size,
+            job.input_size,
+            job.settings["augmentation"],
+        ).reshape(*order.shape, 2, 3)
+
+        def augmented(chosen: tf.Tensor, matrices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            images = self._prepare(tf.gather(self._images, chosen), matrices)
+            return images, tf.gather(self._labels, chosen)
+
+        steps = tf.data.Dataset.from_tensor_slices((order[first_step:], matrices[first_step:]))
+        return steps.map(augmented).prefetch(1)
+
+    def _prepare(self, images: tf.Tensor, matrices: tf.Tensor) -> tf.Tensor:
+        return augment.prepare(
+            images,
+            matrices,
+            self._job.normalisation,
+            self._job.input_size,
+            self._job.settings["augmentation"]["fill"],
+        )
+
+
+class LayerwiseAdam(keras.optimizers.Adam):
+    """Adam whose rate is scaled by `factors`, one for each trainable variable of the net.
+
+    Only kernels decay, by `learning_rate * decay` whatever the factor (decoupled, as in Loshchilov
+    and Hutter 2019).
+    """
+
+    def __init__(self, factors: list[float], decay: float, **arguments) -> None:
+        super().__init__(**arguments)
+        self._factors = factors
+        self._decay = decay
+
+    def update_step(self, gradient, variable, learning_rate):
+        if self._decay and len(variable.shape) > 1:
+            self.assign_sub(variable, variable * learning_rate * self._decay)
+        factor = self._factors[self._get_variable_index(variable)]
+        super().update_step(gradient, variable, learning_rate * factor)
+
+
+class Steering(keras.callbacks.Callback):
+    """Sets the rate and the dropout masks of each step, and tells the training of it.
+
+    Keras' own schedules and callbacks count from their own start and keep their own state; here all
+    is a function of (seed, epoch, step), so that the twin does the same and a resumed run too.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        phase: Phase,
+        epoch: int,
+        first_step: int,
+        rate_factor: float,
+        after_step: AfterStep,
+        sums: dict[str, np.ndarray],
+    ) -> None:
+        super().__init__()
+        self._job, self._phase, self._epoch = job, phase, epoch
+        self._first_step, self._rate_factor = first_step, rate_factor
+        self._after_step, self._sums = after_step, sums
+
+    def on_epoch_begin(self, epoch, logs=None):
+        for index, variable in enumerate(self.model.metrics_variables if self._sums else []):
+            variable.assign(self._sums[f"metrics/{index}"])
+
+    def on_train_batch_begin(self, batch, logs=None):
+        job, step = self._job, self._first_step + batch
+        rate = protocol.learning_rate(
+            self._phase, self._epoch, step, job.steps_per_epoch, job.settings["schedule"]
+        )
+        self.model.optimizer.learning_rate.assign(rate * self._rate_factor)
+        dropouts = [x for x in self.model.layers if isinstance(x, network.MaskedDropout)]
+        for index, layer in enumerate(dropouts):
+            layer.mask.assign(
+                protocol.dropout_mask(
+                    job.seed, self._epoch, step, index, layer.mask.shape, job.settings["dropout"]
+                )
+            )
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._after_step(self._first_step + batch + 1)
+
+
+def _canonical_name(layer: keras.layers.Layer) -> str:
+    """The name of the layer in the architecture's table that this one belongs to."""
+    return layer.name.removesuffix("_normalisation")
+
+
+def _configure(job: Job) -> None:
+    """Threads, determinism, precision and memory: what TensorFlow keeps for the whole process."""
+    tf.config.threading.set_intra_op_parallelism_threads(job.threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    tf.config.experimental.enable_op_determinism()
+    for device in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(device, True)
+    keras.config.set_dtype_policy("mixed_bfloat16" if job.precision == "bfloat16" else "float32")

@@ -1,0 +1,127 @@
+"""A net of `twinbench.architecture` as a `keras.Sequential`, and its weights' way in and out."""
+
+import keras
+import numpy as np
+
+from twinbench import architecture, protocol
+from twinbench.architecture import HEAD, Layer
+from twinbench.protocol import Weights
+
+
+@keras.saving.register_keras_serializable(package="twinbench")
+class MaskedDropout(keras.layers.Layer):
+    """Dropout whose mask is given, so that both frameworks drop the same units.
+
+    `mask` is float32 (batch, units) from `protocol.dropout_mask`, assigned before each training step.
+    It has no state that a saved model needs: `build(..., masked=False)` takes Keras' own layer.
+    """
+
+    def __init__(self, batch_size: int, **arguments) -> None:
+        super().__init__(**arguments)
+        self.batch_size = batch_size
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        self.mask = self.add_weight(
+            shape=(self.batch_size, *input_shape[1:]),
+            initializer="ones",
+            dtype="float32",
+            trainable=False,
+            name="mask",
+        )
+
+    def call(self, inputs, training: bool = False):
+        return inputs * keras.ops.cast(self.mask, inputs.dtype) if training else inputs
+
+
+def build(
+    layers: tuple[Layer, ...],
+    batch_normalisation: bool,
+    input_size: int,
+    *,
+    dropout: float = 0.0,
+    batch_size: int | None = None,
+) -> keras.Sequential:
+    """The net for inputs (batch, input_size, input_size, 3); its outputs are float32 logits.
+
+    With a `batch_size` dropout masks are given from outside, without one Keras draws them.
+    """
+    network = [keras.Input((input_size, input_size, 3))]
+    for layer, input_shape, _ in architecture.shapes(layers, input_size):
+        if isinstance(layer, architecture.Dropout):
+            network.append(
+                MaskedDropout(batch_size, name=layer.name)
+                if batch_size
+                else keras.layers.Dropout(dropout, name=layer.name)
+            )
+            continue
+        network += _layers(layer, input_shape)
+        if isinstance(layer, architecture.Convolution):
+            if batch_normalisation:
+                network.append(
+                    keras.layers.BatchNormalization(
+                        epsilon=protocol.BATCH_NORMALISATION_EPSILON,
+                        momentum=protocol.BATCH_NORMALISATION_MOMENTUM,
+                        name=f"{layer.name}_normalisation",
+                    )
+                )
+            network.append(keras.layers.ReLU(name=f"{layer.name}_relu"))
+        elif isinstance(layer, architecture.Dense) and layer.name != HEAD:
+            network.append(keras.layers.ReLU(name=f"{layer.name}_relu"))
+    return keras.Sequential(network)
+
+
+def _layers(layer: Layer, input_shape: tuple[int, ...]) -> list[keras.layers.Layer]:
+    match layer:
+        case architecture.Convolution():
+            # Keras' own "same" pads unevenly at strides over 1; torch pads evenly, so zeros are added.
+            same = layer.stride == 1 and 2 * layer.padding == layer.kernel_size - 1
+            padding = [] if same else [keras.layers.ZeroPadding2D(layer.padding)]
+            convolution = keras.layers.Conv2D(
+                layer.filters,
+                layer.kernel_size,
+                layer.stride,
+                padding="same" if same else "valid",
+                name=layer.name,
+            )
+            return [*padding, convolution]
+        case architecture.MaxPooling():
+            return [keras.layers.MaxPooling2D(layer.size, layer.stride, name=layer.name)]
+        case architecture.AdaptiveAveragePooling():
+            return [keras.layers.AdaptiveAveragePooling2D(layer.size, name=layer.name)]
+        case architecture.Flatten():
+            return [keras.layers.Flatten(name=layer.name)]
+        case architecture.Dense():
+            # Logits leave in float32 even where the rest computes in bfloat16.
+            dtype = "float32" if layer.name == HEAD else None
+            return [keras.layers.Dense(layer.units, dtype=dtype, name=layer.name)]
+    raise TypeError(f"no Keras layer for {layer}")
+
+
+def set_weights(network: keras.Sequential, weights: Weights) -> None:
+    """Copy framework-free weights into the net; Keras' layout is the framework-free one."""
+    for name, variable in _named_variables(network):
+        variable.assign(weights[name])
+
+
+def get_weights(network: keras.Sequential) -> Weights:
+    """The inverse of `set_weights`."""
+    return {name: np.array(variable) for name, variable in _named_variables(network)}
+
+
+_NORMALISATION_PARTS = {
+    "gamma": "gamma",
+    "beta": "beta",
+    "mean": "moving_mean",
+    "variance": "moving_variance",
+}
+
+
+def _named_variables(network: keras.Sequential):
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense):
+            yield f"{layer.name}/kernel", layer.kernel
+            yield f"{layer.name}/bias", layer.bias
+        elif isinstance(layer, keras.layers.BatchNormalization):
+            name = layer.name.removesuffix("_normalisation")
+            for part, attribute in _NORMALISATION_PARTS.items():
+                yield f"{name}/{part}", getattr(layer, attribute)

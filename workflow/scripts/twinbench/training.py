@@ -1,0 +1,207 @@
+"""The training loop over epochs, the same for every framework.
+
+A framework takes part as an `Arm`: it trains one epoch, computes logits, and hands out its state. All
+else is decided here: what is trained when, what is kept, when to stop, what an interruption leaves.
+"""
+
+import logging
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from twinbench import protocol
+from twinbench.checkpoint import Checkpoint, Store, Tensors
+from twinbench.job import Job
+from twinbench.progress import Progress
+from twinbench.protocol import Phase, Weights
+
+log = logging.getLogger(__name__)
+
+# Called after each step with the number of steps done in the epoch.
+AfterStep = Callable[[int], None]
+
+
+class Interrupted(Exception):
+    """The process was asked to end; the state is saved. The text says where."""
+
+
+class Arm(Protocol):
+    """What a framework gives to a training. Its constructor takes a `Job` and sets its weights.
+
+    `device` names the processor or accelerator, `libraries` the distributions whose versions count.
+    """
+
+    device: str
+    libraries: tuple[str, ...]
+
+    def start_phase(self, phase: Phase) -> None:
+        """Make a fresh optimiser for the layers that the phase trains."""
+
+    def train_epoch(
+        self, phase: Phase, epoch: int, first_step: int, rate_factor: float, after_step: AfterStep
+    ) -> tuple[float, float]:
+        """Train from `first_step` to the end of the epoch; the epoch's mean loss and accuracy.
+
+        The means are over all steps of the epoch, those before `first_step` included: their sums
+        belong to the state.
+        """
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        """Logits float32 (n, classes) of uint8 images (n, height, width, 3), without dropout."""
+
+    def state(self) -> Tensors:
+        """All that the next step depends on: weights, optimiser, the epoch's running sums."""
+
+    def restore(self, state: Tensors) -> None:
+        """Take up a `state`, after `start_phase` of the phase that it was saved in."""
+
+    def weights(self) -> Weights:
+        """The net's weights in the framework-free layout of `protocol.initial_weights`."""
+
+    def set_weights(self, weights: Weights) -> None:
+        """The inverse of `weights`."""
+
+    def save_model(self, path: Path) -> None:
+        """Write the net in the format that the framework's users exchange."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished training: a row an epoch, the kept epoch, its weights are in the arm."""
+
+    history: list[dict]
+    chosen_epoch: int
+
+
+def train(job: Job, arm: Arm, store: Store, progress: Progress) -> Outcome:
+    """Train from the start or from the store's checkpoint, and leave the chosen weights in `arm`.
+
+    Raises `Interrupted` after SIGTERM, once the state is saved.
+    """
+    keep = job.settings["keep"]
+    history, best, first_step, seconds = _resume(job, arm, store, progress)
+    with _interruption() as interrupted:
+        for phase, epoch in _remaining_epochs(job, len(history)):
+            if epoch == phase.first_epoch and first_step == 0:
+                arm.start_phase(phase)
+            save = partial(_save, arm, store, best, history)
+            row = _train_epoch(
+                job, arm, progress, phase, epoch, first_step, seconds, save, interrupted
+            )
+            history = [*history, row]
+            first_step, seconds = 0, 0.0
+            progress.epoch(row)
+            if protocol.chosen_epoch(history, keep) == epoch:
+                best = arm.weights()
+            if protocol.should_stop(history, job.settings["early_stopping"]["patience"]):
+                log.info("no better validation loss lately: stopped after epoch %d", epoch)
+                break
+            if epoch < job.settings["epochs"]:
+                _save(arm, store, best, history, 0, 0.0)
+            if interrupted():
+                raise Interrupted(f"after epoch {epoch}")
+    arm.set_weights(best)
+    return Outcome(history, protocol.chosen_epoch(history, keep))
+
+
+def _train_epoch(
+    job: Job,
+    arm: Arm,
+    progress: Progress,
+    phase: Phase,
+    epoch: int,
+    first_step: int,
+    seconds: float,
+    save: Callable[[int, float], None],
+    interrupted: Callable[[], bool],
+) -> dict:
+    """One epoch and its validation, as a row of the history; `seconds` were spent on it before."""
+    settings = job.settings
+    steps = job.steps_per_epoch
+    start = time.monotonic() - seconds
+
+    def after_step(done: int) -> None:
+        progress.step(epoch, done, steps)
+        due = job.checkpoint_steps and done % job.checkpoint_steps == 0
+        if done < steps and (due or interrupted()):
+            save(done, time.monotonic() - start)
+        if done < steps and interrupted():
+            raise Interrupted(f"in epoch {epoch} after step {done} of {steps}")
+
+    plateau = settings["reduce_on_plateau"]
+    factor = protocol.plateau_factor(progress.history, plateau["patience"], plateau["factor"])
+    train_loss, train_accuracy = arm.train_epoch(phase, epoch, first_step, factor, after_step)
+    validation_loss, validation_accuracy = job.evaluate(arm.logits, job.validation)
+    rate = protocol.learning_rate(phase, epoch, steps - 1, steps, settings["schedule"])
+    elapsed = time.monotonic() - start
+    return {
+        "epoch": epoch,
+        "phase": phase.name,
+        "seconds": elapsed,
+        "images_per_second": steps * settings["batch_size"] / elapsed,
+        "learning_rate": rate * factor,
+        "train_loss": train_loss,
+        "train_accuracy": train_accuracy,
+        "validation_loss": validation_loss,
+        "validation_accuracy": validation_accuracy,
+    }
+
+
+def _remaining_epochs(job: Job, done: int) -> Iterator[tuple[Phase, int]]:
+    for phase in protocol.phases(job.settings, job.architecture):
+        for epoch in range(max(phase.first_epoch, done + 1), phase.last_epoch + 1):
+            yield phase, epoch
+
+
+def _save(
+    arm: Arm, store: Store, best: Weights, history: list[dict], step: int, seconds: float
+) -> None:
+    tensors = {f"arm/{name}": tensor for name, tensor in arm.state().items()}
+    tensors |= {f"best/{name}": tensor for name, tensor in best.items()}
+    store.save(Checkpoint(tensors, {"history": history, "step": step, "seconds": seconds}))
+
+
+def _resume(
+    job: Job, arm: Arm, store: Store, progress: Progress
+) -> tuple[list[dict], Weights, int, float]:
+    """History, best weights, step and seconds from which to go on; the arm takes up its state."""
+    checkpoint = store.load()
+    if checkpoint is None:
+        return [], {}, 0, 0.0
+    history, step = checkpoint.state["history"], checkpoint.state["step"]
+    for row in history:
+        progress.epoch(row, resumed=True)
+    done = len(history)
+    # The optimiser in the state is that of the phase of the last step taken.
+    last = done + 1 if step else done
+    phase = next(
+        p
+        for p in protocol.phases(job.settings, job.architecture)
+        if p.first_epoch <= last <= p.last_epoch
+    )
+    arm.start_phase(phase)
+    arm.restore(_part(checkpoint.tensors, "arm/"))
+    log.info("resumed from the checkpoint after epoch %d, step %d", done, step)
+    return history, _part(checkpoint.tensors, "best/"), step, checkpoint.state["seconds"]
+
+
+def _part(tensors: Tensors, prefix: str) -> Tensors:
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+
+
+@contextmanager
+def _interruption() -> Iterator[Callable[[], bool]]:
+    """Within the block SIGTERM only sets the flag that the yielded function reads."""
+    received = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
+    try:
+        yield lambda: bool(received)
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,46 @@
+"""Write the study's report in Markdown, with relative links to its figures."""
+
+import json
+from argparse import Namespace
+from pathlib import Path
+
+import pandas as pd
+from twinbench import command
+from twinbench.analysis import metrics, report, study
+from twinbench.files import written_atomically
+
+
+def main(arguments: Namespace) -> None:
+    jobs = study.jobs(arguments.directory, arguments.settings)
+    class_names, confusions = metrics.confusions(jobs)
+    evidence = report.Evidence(
+        settings=arguments.settings,
+        metrics=pd.read_csv(arguments.metrics),
+        comparisons=pd.read_csv(arguments.comparisons),
+        jobs=jobs,
+        confusions=confusions,
+        class_names=class_names,
+        statistics=report.read_statistics(arguments.statistics),
+        reference=report.read_reference(arguments.reference),
+        figures=report.figure_links(arguments.figures, arguments.output.parent),
+        parity=pd.read_csv(arguments.parity) if arguments.parity else None,
+    )
+    with written_atomically(arguments.output) as path:
+        path.write_text(report.render(arguments.template, evidence), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    parser = command.parser(
+        __doc__,
+        directory=Path,
+        settings=json.loads,
+        metrics=Path,
+        comparisons=Path,
+        statistics=Path,
+        reference=Path,
+        template=Path,
+        figures=Path,
+        output=Path,
+    )
+    parser.add_argument("--parity", type=Path, help="table of the parity ladder (CSV)")
+    command.run(main, parser)
