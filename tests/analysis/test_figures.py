@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from conftest import CLASS_NAMES, FOUR, FakeRun
+from fake_study import CLASS_NAMES, FOUR, FakeRun
 from PIL import Image
 from twinbench.analysis import figures, metrics, study
 

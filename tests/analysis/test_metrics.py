@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import FOUR, FakeRun, write_predictions
+from fake_study import FOUR, FakeRun, write_predictions
 from twinbench.analysis import metrics, study
 from twinbench.analysis.study import Predictions
 from twinbench.errors import InputError

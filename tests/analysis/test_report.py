@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from conftest import CLASS_NAMES, FOUR, FakeRun, FakeStudy
+from fake_study import CLASS_NAMES, FOUR, FakeRun, FakeStudy
 from twinbench.analysis import metrics, report, statistics, study
 from twinbench.errors import InputError
 
@@ -131,7 +131,7 @@ def test_flaws_are_named_where_the_number_stands(flawed):
     assert "pytorch-pretrained collapsed to chance" in answer
     assert "says nothing about ImageNet weights" in answer
     limits = section(text, "Limits")
-    for words in ("One seed a run", "Proxy weights", "Collapsed: pytorch-pretrained", "on a CPU"):
+    for words in ("One seed a run", "Proxy weights", "Collapsed: pytorch-pretrained", "(cpu)"):
         assert words in limits
 
 
@@ -174,6 +174,11 @@ def test_other_epochs_than_the_reports_are_named(flawed):
     text = section(flawed.read_text(), "Reported against measured")
     assert "| pytorch-scratch | 70.93 % |" in text
     assert "The epochs differ (10 there; 8 here for" in text
+
+
+def test_without_a_reference_nothing_is_set_beside_the_measured(make_study, tmp_path):
+    text = rendered(make_study(), tmp_path, reference=report.read_reference(None))
+    assert "Reported against measured" not in text
 
 
 def test_the_parity_ladder_is_shown_only_when_it_was_run(flawed, make_study, tmp_path):

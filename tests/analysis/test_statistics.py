@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import FOUR, FakeRun
+from fake_study import FOUR, FakeRun
 from scipy import optimize, stats
 from twinbench.analysis import statistics
 
@@ -162,9 +162,11 @@ def test_a_collapsed_run_is_not_compared_and_leaves_the_others_alone(make_study)
     assert other["p_holm"] == other["p_value"]
 
 
-def test_holm_multiplies_the_smallest_p_value_by_the_number_of_pairs(make_study):
-    table = compare(make_study(FOUR, images=400))
-    assert table["p_holm"].min() == pytest.approx(6 * table["p_value"].min())
+def test_holms_adjustment_is_stepwise_over_all_pairs(make_study):
+    table = compare(make_study(FOUR, images=400)).sort_values("p_value")
+    stepwise = np.maximum.accumulate(table["p_value"] * np.arange(6, 0, -1))
+    assert table["p_holm"].to_numpy() == pytest.approx(np.minimum(stepwise, 1).to_numpy())
+    assert table["p_value"].nunique() == 6
 
 
 def test_a_pair_that_differs_in_two_factors_names_no_cause(make_study):

@@ -37,10 +37,10 @@ if __name__ == "__main__":
         metrics=Path,
         comparisons=Path,
         statistics=Path,
-        reference=Path,
         template=Path,
         figures=Path,
         output=Path,
     )
+    parser.add_argument("--reference", type=Path, help="figures that were reported (YAML)")
     parser.add_argument("--parity", type=Path, help="table of the parity ladder (CSV)")
     command.run(main, parser)

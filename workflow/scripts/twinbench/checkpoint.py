@@ -46,7 +46,7 @@ class Store:
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Replace the checkpoint. The old one stays whole until the new one is."""
-        tensors = {name: np.ascontiguousarray(t) for name, t in checkpoint.tensors.items()}
+        tensors = {name: np.asarray(t, order="C") for name, t in checkpoint.tensors.items()}
         state = json.dumps(checkpoint.state)
         metadata = {"key": self.key, "state": state, "sha256": _digest(tensors, state)}
         try:
@@ -87,7 +87,7 @@ class Store:
 def _digest(tensors: Tensors, state: str) -> str:
     digest = hashlib.sha256(state.encode())
     for name in sorted(tensors):
-        tensor = np.ascontiguousarray(tensors[name])
+        tensor = np.asarray(tensors[name], order="C")
         digest.update(f"{name} {tensor.dtype} {tensor.shape}".encode())
         digest.update(tensor.data if tensor.ndim else tensor.tobytes())
     return digest.hexdigest()

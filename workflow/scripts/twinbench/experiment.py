@@ -120,6 +120,7 @@ def _load(arguments: argparse.Namespace) -> Job:
         validation=tensors.load(arguments.validation),
         test=tensors.load(arguments.test),
         pretrained=weights.read(arguments.weights) if arguments.weights else {},
+        net_normalisation=arguments.weights is not None,
         threads=arguments.threads,
         checkpoint_steps=arguments.checkpoint_steps,
     )

@@ -22,7 +22,8 @@ class Job:
     """A training.
 
     `settings` are the effective training settings of the run, all keys present. `pretrained` holds
-    weights by canonical name, without a head, or nothing for a start from scratch.
+    framework-free weights, or nothing for a start from scratch; `net_normalisation` asks for the
+    normalisation with which the net's pretrained weights come, instead of the data set's own.
     """
 
     run: str
@@ -33,6 +34,7 @@ class Job:
     validation: Split
     test: Split
     pretrained: Weights
+    net_normalisation: bool
     threads: int
     checkpoint_steps: int | None = None
 
@@ -66,9 +68,8 @@ class Job:
 
     @property
     def normalisation(self) -> protocol.Normalisation:
-        return protocol.normalisation(
-            self.architecture.normalisation, self.train.mean, self.train.standard_deviation
-        )
+        name = self.architecture.normalisation if self.net_normalisation else "dataset"
+        return protocol.normalisation(name, self.train.mean, self.train.std)
 
     def initial_weights(self) -> Weights:
         """Pretrained weights where there are some, and random ones, the head's always."""

@@ -50,6 +50,7 @@ def pretrain(arguments: argparse.Namespace, make_arm: MakeArm) -> Weights:
         validation=_draw(round(settings["images"] * _VALIDATION_FRACTION), settings["seed"] + 1),
         test=_draw(0, settings["seed"]),
         pretrained={},
+        net_normalisation=True,
         threads=arguments.threads,
     )
     arm = make_arm(job)
@@ -83,5 +84,5 @@ def _draw(count: int, seed: int) -> Split:
         sample_ids=np.arange(count),
         class_names=synthetic.class_names("source"),
         mean=np.full(3, 0.5),
-        standard_deviation=np.full(3, 0.25),
+        std=np.full(3, 0.25),
     )

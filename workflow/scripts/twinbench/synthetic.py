@@ -58,14 +58,6 @@ _TASKS: dict[Task, tuple[str, ...]] = {
 _COLOURS = {"red": (215, 45, 45), "green": (45, 185, 55), "blue": (50, 80, 225)}
 _SIZE = 32  # pixels a side
 _STRIPE = 3.5  # pixels; also the side of a check
-_DARK = 0
-_NOISE=5
-_B0=0.75
-_B1=1.25
-_RMIN=7.5
-_RMAX=10
-_PLAIN=0
-_TINT=25
 _BLOCK = 200  # images drawn from one generator: a multiple of the number of classes of each task
 
 
@@ -118,7 +110,9 @@ def _write_members(file: io.BufferedIOBase, members: dict[str, bytes]) -> None:
             archive.addfile(entry, io.BytesIO(data))
 
 
-def _draw_block(names: tuple[str, ...], generator: np.random.Generator):
+def _draw_block(
+    names: tuple[str, ...], generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """`_BLOCK` images and their labels, of the classes called `names`."""
     cycles = np.tile(np.arange(len(names), dtype=np.uint8), (_BLOCK // len(names), 1))
     labels = generator.permuted(cycles, axis=1).ravel()
@@ -129,15 +123,16 @@ def _draw_block(names: tuple[str, ...], generator: np.random.Generator):
         scene = _with_dot(scene, generator)
     scene = _with_object(scene, colours, textures, shapes, generator)
     light = generator.uniform(0.75, 1.15, (_BLOCK, 1, 1, 1))
-    noise = generator.normal(0, _NOISE, scene.shape)
+    noise = 5 * generator.standard_normal(scene.shape, np.float32)
     return np.clip(scene * light + noise, 0, 255).round().astype(np.uint8), labels
 
 
 def _background(generator: np.random.Generator) -> np.ndarray:
-    """Muted colours with a gradient in a random direction, (_BLOCK, 32, 32, 3) on the 0-255 scale."""
+    """Muted colours with a random gradient, (_BLOCK, 32, 32, 3) on the 0-255 scale."""
     grey = generator.uniform(60, 200, (_BLOCK, 1, 1, 1))
-    tint = generator.normal(0, _TINT, (_BLOCK, 1, 1, 3))
-    x, y = _coordinates(np.full((_BLOCK, 2), _SIZE / 2), generator.uniform(0, 2 * np.pi, _BLOCK))
+    tint = generator.normal(0, 25, (_BLOCK, 1, 1, 3))
+    middle, angle = np.full((_BLOCK, 2), _SIZE / 2), generator.uniform(0, 2 * np.pi, _BLOCK)
+    x, _ = _coordinates(middle, angle)
     slope = generator.uniform(0, 1.5, (_BLOCK, 1, 1))
     return grey + tint + (slope * x)[..., None]
 
@@ -150,16 +145,23 @@ def _with_dot(scene: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     return _blend(scene, colour, radius - np.hypot(x, y))
 
 
-def _with_object(scene, colours, textures, shapes, generator: np.random.Generator) -> np.ndarray:
+def _with_object(
+    scene: np.ndarray,
+    colours: np.ndarray,
+    textures: np.ndarray,
+    shapes: np.ndarray,
+    generator: np.random.Generator,
+) -> np.ndarray:
     """The scene with the object of each image, whose attributes are arrays of words, (_BLOCK,)."""
-    radius = generator.uniform(_RMIN, _RMAX, (_BLOCK, 1, 1))
-    centre = _SIZE / 2 + generator.uniform(-1, 1, (_BLOCK, 2)) * (_SIZE / 2 - radius[:, 0])
+    radius = generator.uniform(7.5, 10, (_BLOCK, 1, 1))
+    centre = _SIZE / 2 + generator.uniform(-1, 1, (_BLOCK, 2)) * (_SIZE / 2 + 2 - radius[:, 0])
     x, y = _coordinates(centre, generator.uniform(-0.25, 0.25, _BLOCK))
 
+    # A plain object is as bright as a texture's mean, or the mean colour would tell them apart.
     phase = generator.uniform(0, 2 * _STRIPE, (2, _BLOCK, 1, 1))
     brightness = np.select(
         [(textures == "plain")[:, None, None], (textures == "striped")[:, None, None]],
-        [_PLAIN, _waves(y + phase[1])],
+        [0.0, _waves(y + phase[1])],
         _waves(x + phase[0]) * _waves(y + phase[1]),
     )
     distance = np.select(
@@ -167,7 +169,7 @@ def _with_object(scene, colours, textures, shapes, generator: np.random.Generato
         [shape(x / radius, y / radius) * radius for shape in _SHAPES.values()],
     )
     base = np.array([_COLOURS[colour] for colour in colours]) + generator.normal(0, 14, (_BLOCK, 3))
-    shade = _DARK + (1 - _DARK) * (brightness + 1) / 2*generator.uniform(_B0, _B1, (_BLOCK,1,1))
+    shade = generator.uniform(0.85, 1.2, (_BLOCK, 1, 1)) * (brightness + 1) / 2
     return _blend(scene, base[:, None, None, :] * shade[..., None], distance)
 
 

@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ WEIGHTS = {"none": "none (scratch)", "imagenet": "ImageNet", "proxy": "proxy", "
 FIGURES = ("accuracy", "learning_curves", "confusion", "accuracy_time")
 REPORTED_KEYS = ("seconds_per_epoch", "train_loss", "train_accuracy", "test_accuracy")
 MOST_SEEDS_LISTED = 10
+MOST_PAIRS_LISTED = 15
 
 Table = dict[str, list[Any]]
 
@@ -160,8 +162,13 @@ def read_statistics(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: not readable JSON ({error}); build the tensors again") from None
 
 
-def read_reference(path: Path) -> dict[str, Any]:
-    """Read reported figures: title, note, dataset, epochs, and for each run its four numbers."""
+def read_reference(path: Path | None) -> dict[str, Any]:
+    """Read reported figures: title, note, dataset, epochs, and for each run its four numbers.
+
+    Without a file there are no reported runs.
+    """
+    if path is None:
+        return {"runs": {}}
     try:
         reference = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
@@ -228,23 +235,29 @@ def _by_pretraining(evidence: Evidence) -> list[str]:
 def _by_framework(evidence: Evidence) -> list[str]:
     """One framework against another, among the scratch and among the pretrained runs."""
     frameworks = list(dict.fromkeys(evidence.metrics["framework"]))
+    return [
+        sentence
+        for first, second in combinations(frameworks, 2)
+        for sentence in _two_frameworks(evidence, first, second)
+    ]
+
+
+def _two_frameworks(evidence: Evidence, first: str, second: str) -> list[str]:
+    names = [FRAMEWORKS.get(framework, framework) for framework in (first, second)]
     said = []
     for pretrained, words in ((False, "From scratch"), (True, "Pretrained")):
         pairs = [
             pair
             for pair in _pairs(evidence)
-            if _framework(evidence, pair["run_a"]) != _framework(evidence, pair["run_b"])
-            and _pretrained(evidence, pair["run_a"]) == pretrained
-            and _pretrained(evidence, pair["run_b"]) == pretrained
+            if {_framework(evidence, pair[side]) for side in ("run_a", "run_b")} == {first, second}
+            and {_pretrained(evidence, pair[side]) for side in ("run_a", "run_b")} == {pretrained}
         ]
         if pairs:
-            name = FRAMEWORKS.get(frameworks[0], frameworks[0])
             summary = _summary(
-                pairs, lambda run: _framework(evidence, run) == frameworks[0], f"the {name} run"
+                pairs, lambda run: _framework(evidence, run) == first, f"the {names[0]} run"
             )
             said.append(f"{words}: {summary}.")
-    names = " or ".join(FRAMEWORKS.get(name, name) for name in frameworks)
-    return [f"**{names}?** {' '.join(said)}"] if said else []
+    return [f"**{' or '.join(names)}?** {' '.join(said)}"] if said else []
 
 
 def _pairs(evidence: Evidence) -> list[dict[str, Any]]:
@@ -539,6 +552,8 @@ def reported(evidence: Evidence) -> Table:
 def reported_limits(evidence: Evidence) -> list[str]:
     """Why the reported and the measured figures may not be set against each other."""
     both = [run for run in evidence.reference["runs"] if run in evidence.runs]
+    if not both:
+        return []
     source, epochs = evidence.dataset["source"], evidence.reference["epochs"]
     other_epochs = [run for run in both if set(evidence.runs[run]["epochs"]) != {epochs}]
     said = []
@@ -747,15 +762,15 @@ def _fit_findings(sound: dict[str, pd.DataFrame]) -> list[str]:
 def conclusions(evidence: Evidence) -> list[str]:
     """What may be concluded, and what would settle the rest."""
     pairs = _pairs(evidence)
-    return [
-        *(
-            f"Shown: {pair['verdict']}."
-            for pair in pairs
-            if pair["outcome"] in ("a", "b", "equivalent")
-        ),
-        *_not_shown(pairs),
-        *_next_steps(evidence),
-    ]
+    shown = [pair["verdict"] for pair in pairs if pair["outcome"] in ("a", "b", "equivalent")]
+    if len(pairs) > MOST_PAIRS_LISTED:
+        findings = [
+            f"Of {len(pairs)} pairs, {len(shown)} show a difference or equivalence; "
+            "see the table above."
+        ]
+    else:
+        findings = [*(f"Shown: {verdict}." for verdict in shown), *_not_shown(pairs)]
+    return [*findings, *_next_steps(evidence)]
 
 
 def _not_shown(pairs: list[dict[str, Any]]) -> list[str]:
@@ -806,9 +821,8 @@ def limits(evidence: Evidence) -> list[str]:
         ),
         f"{unclean.sum()} of {len(unclean)} pairs differ in more than one factor (see their "
         "verdicts): for them no single cause can be named.": bool(unclean.any()),
-        "Times were taken on a CPU: they say nothing about GPUs.": all(
-            device.lower().startswith("cpu") for device in devices
-        ),
+        f"All times were taken on one device ({devices[0]}); on another, a GPU or a CPU, the order "
+        "of the runs may be another.": len(devices) == 1,
         f"The runs used different devices ({', '.join(devices)}): their times cannot be "
         "compared.": len(devices) > 1,
         "The code had changes that are not in the named commit.": any(

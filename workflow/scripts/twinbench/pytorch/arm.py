@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional
 
-from twinbench import architecture, protocol
+from twinbench import protocol
 from twinbench.files import written_atomically
 from twinbench.job import Job
 from twinbench.protocol import Phase, Weights
@@ -112,7 +112,7 @@ class PyTorchArm:
         return {n: np.array(t.detach().cpu().numpy(), order="C") for n, t in tensors.items()}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
-        tensors = {name: torch.from_numpy(value) for name, value in state.items()}
+        tensors = {name: _in_memory_order(torch.from_numpy(t)) for name, t in state.items()}
         self._network.load_state_dict(_part(tensors, "network/"))
         moments: dict[int, dict[str, torch.Tensor]] = {}
         for name, tensor in _part(tensors, "optimiser/").items():
@@ -174,21 +174,12 @@ class PyTorchArm:
 
     def _set_dropout(self, epoch: int, step: int) -> None:
         job = self._job
-        units = [
-            shape
-            for layer, shape, _ in architecture.shapes(job.layers, job.input_size)
-            if isinstance(layer, architecture.Dropout)
-        ]
-        for index, (module, shape) in enumerate(zip(self._dropouts, units, strict=True)):
+        for index, dropout in enumerate(self._dropouts):
+            shape = (job.settings["batch_size"], dropout.units)
             mask = protocol.dropout_mask(
-                job.seed,
-                epoch,
-                step,
-                index,
-                (job.settings["batch_size"], *shape),
-                job.settings["dropout"],
+                job.seed, epoch, step, index, shape, job.settings["dropout"]
             )
-            module.mask = torch.from_numpy(mask).to(self._device)
+            dropout.set_mask(mask, self._device)
 
     def _set_mode(self, phase: Phase) -> None:
         """Training mode, but for batch normalisation of frozen layers, which keeps its averages."""
@@ -208,6 +199,13 @@ def _parameter_groups(module: torch.nn.Module, factor: float, weight_decay: floa
         }
         for parameter in module.parameters()
     ]
+
+
+def _in_memory_order(tensor: torch.Tensor) -> torch.Tensor:
+    """The order of the net's own tensors: the fused optimiser pairs them up by memory, not by index."""
+    if tensor.ndim < 4:
+        return tensor
+    return tensor.contiguous(memory_format=torch.channels_last)
 
 
 def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

@@ -14,20 +14,31 @@ from twinbench.protocol import Weights
 class MaskedDropout(nn.Module):
     """Dropout whose mask is given, so that both frameworks drop the same units.
 
-    `mask` is float32 (batch, units) from `protocol.dropout_mask`, set before each training step.
+    Behind `Flatten`, `flattened` is the (height, width, channels) that were flattened: the masks count
+    units in that order, torch in the order channels, height, width.
     """
 
-    mask: torch.Tensor
+    def __init__(self, units: int, flattened: tuple[int, ...] | None) -> None:
+        super().__init__()
+        self.units = units
+        self._flattened = flattened
+        self._mask: torch.Tensor | None = None
+
+    def set_mask(self, mask: np.ndarray, device: torch.device) -> None:
+        """Give the mask of the next training step, float32 (batch, units)."""
+        if self._flattened:
+            mask = mask.reshape(-1, *self._flattened).transpose(0, 3, 1, 2).reshape(mask.shape)
+        self._mask = torch.from_numpy(np.ascontiguousarray(mask)).to(device)
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        return inputs * self.mask.to(inputs.dtype) if self.training else inputs
+        return inputs * self._mask.to(inputs.dtype) if self.training else inputs
 
 
 def build(layers: tuple[Layer, ...], batch_normalisation: bool, input_size: int) -> nn.Sequential:
     """The net for inputs (batch, 3, input_size, input_size); its outputs are logits."""
     modules: OrderedDict[str, nn.Module] = OrderedDict()
-    for layer, input_shape, _ in architecture.shapes(layers, input_size):
-        modules[layer.name] = _module(layer, input_shape)
+    for layer, input_shape, flattened in _with_flattened(layers, input_size):
+        modules[layer.name] = _module(layer, input_shape, flattened)
         if isinstance(layer, architecture.Convolution):
             if batch_normalisation:
                 modules[f"{layer.name}_normalisation"] = nn.BatchNorm2d(
@@ -41,7 +52,20 @@ def build(layers: tuple[Layer, ...], batch_normalisation: bool, input_size: int)
     return nn.Sequential(modules)
 
 
-def _module(layer: Layer, input_shape: tuple[int, ...]) -> nn.Module:
+def _with_flattened(layers: tuple[Layer, ...], size: int):
+    """Each layer, its input's shape, and the shape of which that input is the flattened form."""
+    flattened = None
+    for layer, input_shape, _ in architecture.shapes(layers, size):
+        yield layer, input_shape, flattened
+        if isinstance(layer, architecture.Flatten):
+            flattened = input_shape
+        elif isinstance(layer, architecture.Dense):
+            flattened = None
+
+
+def _module(
+    layer: Layer, input_shape: tuple[int, ...], flattened: tuple[int, ...] | None
+) -> nn.Module:
     match layer:
         case architecture.Convolution():
             return nn.Conv2d(
@@ -54,7 +78,7 @@ def _module(layer: Layer, input_shape: tuple[int, ...]) -> nn.Module:
         case architecture.Flatten():
             return nn.Flatten()
         case architecture.Dropout():
-            return MaskedDropout()
+            return MaskedDropout(input_shape[0], flattened)
         case architecture.Dense():
             return nn.Linear(input_shape[0], layer.units)
 
@@ -69,10 +93,10 @@ def set_weights(
     """
     modules = dict(network.named_children())
     with torch.no_grad():
-        for name, parameter, channels_last in _named_parameters(modules, layers, size):
+        for name, parameter, flattened in _named_parameters(modules, layers, size):
             value = weights[name]
             if name.endswith("/kernel"):
-                value = _to_torch(value, channels_last)
+                value = _to_torch(value, flattened)
             parameter.copy_(torch.from_numpy(np.ascontiguousarray(value)))
 
 
@@ -80,26 +104,21 @@ def get_weights(network: nn.Sequential, layers: tuple[Layer, ...], size: int) ->
     """The inverse of `set_weights`."""
     modules = dict(network.named_children())
     weights = {}
-    for name, parameter, channels_last in _named_parameters(modules, layers, size):
+    for name, parameter, flattened in _named_parameters(modules, layers, size):
         value = parameter.detach().cpu().numpy()
         if name.endswith("/kernel"):
-            value = _from_torch(value, channels_last)
+            value = _from_torch(value, flattened)
         weights[name] = np.array(value, order="C")  # a copy: the net trains on
     return weights
 
 
 def _named_parameters(modules: dict[str, nn.Module], layers: tuple[Layer, ...], size: int):
     """Each tensor of the net with its framework-free name, and the shape that was flattened for it."""
-    flattened = None
-    for layer, input_shape, _ in architecture.shapes(layers, size):
-        if isinstance(layer, architecture.Flatten):
-            flattened = input_shape
+    for layer, _, flattened in _with_flattened(layers, size):
         module = modules[layer.name]
         if hasattr(module, "weight"):
             yield f"{layer.name}/kernel", module.weight, flattened
             yield f"{layer.name}/bias", module.bias, None
-            if isinstance(layer, architecture.Dense):
-                flattened = None
         if normalisation := modules.get(f"{layer.name}_normalisation"):
             yield f"{layer.name}/gamma", normalisation.weight, None
             yield f"{layer.name}/beta", normalisation.bias, None

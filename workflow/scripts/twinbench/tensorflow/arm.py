@@ -66,7 +66,10 @@ class TensorFlowArm:
             metrics=["accuracy"],
             jit_compile=False,  # XLA halves the speed on CPUs
         )
+        # Variables that Keras makes at the first step, made now: a restored state needs them.
         self._network.optimizer.build(self._network.trainable_variables)
+        anything = tf.zeros((1, self._job.classes))
+        self._network.compute_metrics(None, anything, anything)
         self._sums: dict[str, np.ndarray] = {}
 
     def train_epoch(
@@ -90,7 +93,7 @@ class TensorFlowArm:
 
     def state(self) -> dict[str, np.ndarray]:
         return {
-            f"{part}/{index}": np.array(variable)
+            f"{part}/{index}": network.to_array(variable)
             for part, variables in self._variables().items()
             for index, variable in enumerate(variables)
         }

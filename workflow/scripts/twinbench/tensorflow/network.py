@@ -33,6 +33,30 @@ class MaskedDropout(keras.layers.Layer):
         return inputs * keras.ops.cast(self.mask, inputs.dtype) if training else inputs
 
 
+@keras.saving.register_keras_serializable(package="twinbench")
+class AdaptiveAveragePooling(keras.layers.Layer):
+    """As torch.nn.AdaptiveAvgPool2d; Keras 3.15's own fails on images smaller than its output.
+
+    Output part i of n covers the input from floor(i * side / n) to ceil((i + 1) * side / n).
+    """
+
+    def __init__(self, size: int, **arguments) -> None:
+        super().__init__(**arguments)
+        self.size = size
+
+    def call(self, inputs):
+        side = inputs.shape[1]
+        shares = np.zeros((self.size, side), np.float32)
+        for part in range(self.size):
+            covered = slice(part * side // self.size, -(-(part + 1) * side // self.size))
+            shares[part, covered] = 1 / (covered.stop - covered.start)
+        shares = keras.ops.cast(shares, inputs.dtype)
+        return keras.ops.einsum("ih,jw,nhwc->nijc", shares, shares, inputs)
+
+    def get_config(self):
+        return {**super().get_config(), "size": self.size}
+
+
 def build(
     layers: tuple[Layer, ...],
     batch_normalisation: bool,
@@ -87,7 +111,9 @@ def _layers(layer: Layer, input_shape: tuple[int, ...]) -> list[keras.layers.Lay
         case architecture.MaxPooling():
             return [keras.layers.MaxPooling2D(layer.size, layer.stride, name=layer.name)]
         case architecture.AdaptiveAveragePooling():
-            return [keras.layers.AdaptiveAveragePooling2D(layer.size, name=layer.name)]
+            if layer.size == 1:
+                return [keras.layers.GlobalAveragePooling2D(keepdims=True, name=layer.name)]
+            return [AdaptiveAveragePooling(layer.size, name=layer.name)]
         case architecture.Flatten():
             return [keras.layers.Flatten(name=layer.name)]
         case architecture.Dense():
@@ -105,7 +131,12 @@ def set_weights(network: keras.Sequential, weights: Weights) -> None:
 
 def get_weights(network: keras.Sequential) -> Weights:
     """The inverse of `set_weights`."""
-    return {name: np.array(variable) for name, variable in _named_variables(network)}
+    return {name: to_array(variable) for name, variable in _named_variables(network)}
+
+
+def to_array(variable: keras.Variable) -> np.ndarray:
+    """A copy of a variable's value: the net trains on."""
+    return np.array(keras.ops.convert_to_numpy(variable))
 
 
 _NORMALISATION_PARTS = {

@@ -1,0 +1,30 @@
+import resource
+import signal
+from contextlib import contextmanager
+
+import pytest
+import yaml
+from support import ROOT
+
+
+@pytest.fixture
+def limit_file_size():
+    """Within the block no file of this process can grow beyond so many bytes: as on a full disk."""
+
+    @contextmanager
+    def limit(size: int):
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # then writing fails with an error
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+            signal.signal(signal.SIGXFSZ, handler)
+
+    return limit
+
+
+@pytest.fixture
+def default_config() -> dict:
+    return yaml.safe_load((ROOT / "config" / "config.yaml").read_text())

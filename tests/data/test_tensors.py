@@ -1,0 +1,165 @@
+"""The tensors of the training, validation and test splits."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from twinbench import tensors
+from twinbench.dataset import Records, write_parquet
+from twinbench.errors import InputError
+from twinbench.files import checksum
+
+SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
+CLASSES = [f"class {i}" for i in range(10)]
+
+
+def records(count, seed):
+    generator = np.random.default_rng(seed)
+    images = generator.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+    return Records(images, generator.permutation(np.arange(count) % 10).astype(np.uint8))
+
+
+TRAIN, TEST = records(400, seed=1), records(200, seed=2)
+
+
+@pytest.fixture(scope="module")
+def parquet(tmp_path_factory):
+    """The Parquet files of `TRAIN` and `TEST`."""
+    folder = tmp_path_factory.mktemp("parquet")
+    write_parquet(folder / "train.parquet", "train", TRAIN, CLASSES)
+    write_parquet(folder / "test.parquet", "test", TEST, CLASSES)
+    return folder / "train.parquet", folder / "test.parquet"
+
+
+@pytest.fixture(scope="module")
+def splits(parquet):
+    return tensors.build(*parquet, limit=None, validation_fraction=0.1, seed=0)
+
+
+def per_class(labels):
+    return set(np.bincount(labels, minlength=10).tolist())
+
+
+def test_samples_are_those_of_their_rows(splits):
+    for name, source in (("train", TRAIN), ("validation", TRAIN), ("test", TEST)):
+        split = splits[name]
+        assert np.array_equal(split.images, source.images[split.sample_ids])
+        assert np.array_equal(split.labels, source.labels[split.sample_ids])
+
+
+def test_dtypes_are_those_of_the_contract(splits):
+    split = splits["validation"]
+    dtypes = (split.images.dtype, split.labels.dtype, split.sample_ids.dtype)
+    assert dtypes == (np.uint8, np.int64, np.int64)
+    assert split.images.shape == (40, 32, 32, 3)
+
+
+def test_validation_is_taken_out_of_train_and_stratified(splits):
+    train, validation = splits["train"].sample_ids, splits["validation"].sample_ids
+    assert np.array_equal(np.sort(np.concatenate([train, validation])), np.arange(400))
+    assert per_class(splits["train"].labels) == {36}
+    assert per_class(splits["validation"].labels) == {4}
+    assert np.array_equal(splits["test"].sample_ids, np.arange(200))
+
+
+def test_the_limit_takes_stratified_samples_of_each_file(parquet):
+    splits = tensors.build(*parquet, limit=100, validation_fraction=0.2, seed=0)
+    sizes = {"train": {8}, "validation": {2}, "test": {10}}
+    assert {name: per_class(split.labels) for name, split in splits.items()} == sizes
+
+
+def test_the_choice_depends_on_the_seed(parquet):
+    first, again, other = (
+        tensors.build(*parquet, limit=100, validation_fraction=0.2, seed=seed) for seed in (0, 0, 1)
+    )
+    for name in first:
+        assert np.array_equal(first[name].sample_ids, again[name].sample_ids)
+        assert not np.array_equal(first[name].sample_ids, other[name].sample_ids)
+
+
+def test_every_prefix_of_the_order_is_stratified():
+    labels = np.repeat([0, 1, 2], [60, 30, 10])
+    order = tensors.stratified_order(labels, seed=0)
+    assert np.array_equal(np.sort(order), np.arange(100))
+    for length in range(1, 101):
+        counts = np.bincount(labels[order[:length]], minlength=3)
+        assert np.abs(counts - length * np.array([0.6, 0.3, 0.1])).max() <= 1
+
+
+def test_channel_statistics_are_those_of_the_training_part_alone(splits):
+    pixels = splits["train"].images.reshape(-1, 3).astype(np.float64) / 255
+    for split in splits.values():
+        np.testing.assert_allclose(split.mean, pixels.mean(axis=0), rtol=1e-12)
+        np.testing.assert_allclose(split.std, pixels.std(axis=0), rtol=1e-12)
+
+
+def test_channel_statistics_keep_channels_apart():
+    images = np.zeros((4, 32, 32, 3), np.uint8)
+    images[:2, ..., 1] = 255
+    images[..., 2] = 51
+    mean, std = tensors.channel_statistics(images)
+    assert mean.tolist() == [0, 0.5, 0.2]
+    assert std.tolist() == [0, 0.5, 0]
+
+
+@pytest.mark.parametrize(
+    ("limit", "fraction", "split"),
+    [(9, 0.1, "train"), (50, 0.1, "validation"), (None, 0.0, "validation"), (None, 1.0, "train")],
+)
+def test_a_class_without_an_image_is_named(parquet, limit, fraction, split):
+    with pytest.raises(InputError, match=f"the {split} split has no image of the class 'class"):
+        tensors.build(*parquet, limit=limit, validation_fraction=fraction, seed=0)
+
+
+def test_saving_and_loading_keeps_everything(splits, tmp_path):
+    tensors.save(tmp_path / "split.safetensors", splits["validation"])
+    loaded = tensors.load(tmp_path / "split.safetensors")
+    for field in ("images", "labels", "sample_ids", "mean", "std"):
+        expected = getattr(splits["validation"], field)
+        assert np.array_equal(getattr(loaded, field), expected)
+        assert getattr(loaded, field).dtype == expected.dtype
+    assert loaded.class_names == CLASSES
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{}" * 100])
+def test_a_file_without_tensors_is_refused(tmp_path, content):
+    path = tmp_path / "split.safetensors"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match="not a split's tensors"):
+        tensors.load(path)
+
+
+def test_a_parquet_file_without_images_is_refused(parquet, tmp_path):
+    path = tmp_path / "train.parquet"
+    path.write_bytes(b"no Parquet")
+    with pytest.raises(InputError, match=r"train\.parquet: not a split in Parquet"):
+        tensors.build(path, parquet[1], limit=None, validation_fraction=0.1, seed=0)
+
+
+def test_the_entry_writes_splits_and_statistics_reproducibly(parquet, tmp_path):
+    names = ("train", "validation", "test")
+    settings = '{"limit": 100, "validation_fraction": 0.2, "seed": 3}'
+    for turn in ("first", "second"):
+        folder = tmp_path / turn
+        command = [sys.executable, SCRIPTS / "build_tensors.py", "--settings", settings]
+        command += ["--train-parquet", parquet[0], "--test-parquet", parquet[1]]
+        for name in names:
+            command += [f"--{name}", folder / f"{name}.safetensors"]
+        command += ["--statistics", folder / "statistics.json"]
+        subprocess.run(command, check=True, timeout=60)
+    for path in (tmp_path / "first").iterdir():
+        assert checksum(path) == checksum(tmp_path / "second" / path.name)
+
+    statistics = json.loads((tmp_path / "first" / "statistics.json").read_text())
+    train = tensors.load(tmp_path / "first" / "train.safetensors")
+    assert statistics["counts"] == {"train": 80, "validation": 20, "test": 100}
+    assert statistics["class_counts"]["validation"] == dict.fromkeys(CLASSES, 2)
+    assert statistics["class_names"] == CLASSES
+    assert (statistics["mean"], statistics["std"]) == (train.mean.tolist(), train.std.tolist())
+    assert {key: statistics[key] for key in ("limit", "validation_fraction", "seed")} == json.loads(
+        settings
+    )

@@ -1,0 +1,111 @@
+"""An interrupted training goes on to the very same bits, in both frameworks."""
+
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support import make_job
+
+from twinbench import training
+from twinbench.checkpoint import Store
+from twinbench.progress import Progress
+
+# Two phases, dropout, augmentation, decay and a schedule: all that could depend on history.
+CHANGES = {
+    "model": "alexnet32",
+    "epochs": 3,
+    "head": {"epochs": 1},
+    "dropout": 0.5,
+    "optimiser": {"weight_decay": 0.01},
+    "keep": "last",
+}
+
+
+def _pytorch(job):
+    from twinbench.pytorch.arm import PyTorchArm
+
+    return PyTorchArm(job)
+
+
+def _tensorflow(job):
+    from twinbench.tensorflow.arm import TensorFlowArm
+
+    return TensorFlowArm(job)
+
+
+ARMS = pytest.mark.parametrize("make_arm", [_pytorch, _tensorflow])
+
+
+class TerminatedAt(Progress):
+    """Progress that has the process sent SIGTERM after one step of one epoch."""
+
+    def __init__(self, epochs: int, folder: Path, epoch: int, step: int) -> None:
+        super().__init__(epochs, folder)
+        self._at = (epoch, step)
+
+    def step(self, epoch: int, done: int, steps: int) -> None:
+        if (epoch, done) == self._at:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _train(make_arm, folder: Path, progress=None, **changes):
+    job = make_job(**{**CHANGES, **changes})
+    arm = make_arm(job)
+    progress = progress or Progress(job.settings["epochs"], folder / "events")
+    outcome = training.train(job, arm, Store(folder, "run", "ab" * 32), progress)
+    return job, arm, outcome
+
+
+def _without_times(history: list[dict]) -> list[dict]:
+    timed = ("seconds", "images_per_second")
+    return [{k: v for k, v in row.items() if k not in timed} for row in history]
+
+
+@ARMS
+@pytest.mark.parametrize(
+    ("epoch", "step"), [(1, 2), (1, 3), (2, 1), (3, 2)], ids=lambda value: str(value)
+)
+def test_a_terminated_run_resumes_to_the_same_bits(make_arm, tmp_path, epoch, step):
+    _, whole, expected = _train(make_arm, tmp_path / "whole")
+    with pytest.raises(training.Interrupted):
+        _train(make_arm, tmp_path, TerminatedAt(3, tmp_path / "events", epoch, step))
+    job, resumed, outcome = _train(make_arm, tmp_path)
+    assert _without_times(outcome.history) == _without_times(expected.history)
+    weights = whole.weights()
+    for name, value in resumed.weights().items():
+        assert np.array_equal(value, weights[name]), name
+    assert np.array_equal(resumed.logits(job.test.images), whole.logits(job.test.images))
+
+
+@ARMS
+def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(make_arm, tmp_path):
+    logits = []
+    for index, seed in enumerate((1, 1, 2)):
+        job, arm, _ = _train(make_arm, tmp_path / str(index), seed=seed, epochs=1)
+        logits.append(arm.logits(job.test.images))
+    assert np.array_equal(logits[0], logits[1])
+    assert not np.array_equal(logits[0], logits[2])
+
+
+@ARMS
+def test_frozen_layers_keep_their_weights(make_arm, tmp_path):
+    job, arm, _ = _train(make_arm, tmp_path, frozen=["conv"])
+    initial, trained = job.initial_weights(), arm.weights()
+    for name in initial:
+        if name.endswith("kernel"):
+            assert np.array_equal(initial[name], trained[name]) == name.startswith("conv"), name
+
+
+@ARMS
+def test_the_best_epoch_is_kept(make_arm, tmp_path):
+    # At this rate the net is spoilt after the first epoch.
+    schedule = {"shape": "constant", "warmup_fraction": 0}
+    job, arm, outcome = _train(
+        make_arm, tmp_path, keep="best", head={"epochs": 0}, learning_rate=0.05, schedule=schedule
+    )
+    _, accuracy = job.evaluate(arm.logits, job.validation)
+    kept = outcome.history[outcome.chosen_epoch - 1]
+    assert accuracy == kept["validation_accuracy"]
+    assert accuracy == max(row["validation_accuracy"] for row in outcome.history)

@@ -1,0 +1,17 @@
+"""Download CIFAR-10's binary archive and verify its checksum."""
+
+import argparse
+from pathlib import Path
+
+from twinbench import command
+from twinbench.download import download
+
+ADVICE = "give a local file as dataset.archive, or set dataset.source: synthetic"
+
+
+def main(arguments: argparse.Namespace) -> None:
+    download(arguments.url, arguments.output, arguments.sha256, ADVICE)
+
+
+if __name__ == "__main__":
+    command.run(main, command.parser(__doc__, url=str, sha256=str, output=Path))
