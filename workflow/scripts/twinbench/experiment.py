@@ -20,6 +20,7 @@ from twinbench.architecture import ARCHITECTURES
 from twinbench.checkpoint import Store
 from twinbench.files import written_atomically
 from twinbench.job import Job
+from twinbench.memory import keep_freed_memory
 from twinbench.progress import Progress, duration
 from twinbench.tensors import Split
 from twinbench.training import Arm, Outcome
@@ -60,6 +61,7 @@ def execute(arguments: argparse.Namespace, make_arm: MakeArm) -> None:
     if arguments.weights:
         inputs["weights"] = arguments.weights
     sums = provenance.checksums(inputs)
+    keep_freed_memory()
     arm = make_arm(job)
     libraries = provenance.versions(arm.libraries)
     store = Store(arguments.history.parent, "run", _key(arguments, job, arm, sums, libraries))

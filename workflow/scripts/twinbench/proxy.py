@@ -18,6 +18,7 @@ from twinbench.architecture import ARCHITECTURES
 from twinbench.checkpoint import Store
 from twinbench.experiment import TERMINATED, MakeArm
 from twinbench.job import Job
+from twinbench.memory import keep_freed_memory
 from twinbench.progress import Progress
 from twinbench.protocol import Weights
 from twinbench.tensors import Split
@@ -53,6 +54,7 @@ def pretrain(arguments: argparse.Namespace, make_arm: MakeArm) -> Weights:
         net_normalisation=True,
         threads=arguments.threads,
     )
+    keep_freed_memory()
     arm = make_arm(job)
     key = {
         "settings": settings,

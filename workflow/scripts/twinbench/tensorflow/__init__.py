@@ -2,5 +2,9 @@
 
 import os
 
-# Read when tensorflow is imported: warnings and errors only, no notices about the processor.
+# All read when tensorflow is imported.
+# Warnings and errors only, no notices about the processor.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+# oneDNN's kernels, as torch uses: by default TensorFlow takes them on some processors only. On a Zen 3
+# (no AVX-512) they make a training step 1.9 times as fast.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")

@@ -89,7 +89,7 @@ class TensorFlowArm:
         job = self._job
         matrices = protocol.plain_matrices(len(images), job.image_size, job.input_size)
         batches = tf.data.Dataset.from_tensor_slices((images, matrices)).batch(_EVALUATION_BATCH)
-        return self._network.predict(batches.map(self._prepare), verbose=0)
+        return self._network.predict(_ready(batches.map(self._prepare)), verbose=0)
 
     def state(self) -> dict[str, np.ndarray]:
         return {
@@ -148,7 +148,7 @@ class TensorFlowArm:
             return images, tf.gather(self._labels, chosen)
 
         steps = tf.data.Dataset.from_tensor_slices((order[first_step:], matrices[first_step:]))
-        return steps.map(augmented).prefetch(1)
+        return _ready(steps.map(augmented))
 
     def _prepare(self, images: tf.Tensor, matrices: tf.Tensor) -> tf.Tensor:
         return augment.prepare(
@@ -221,6 +221,14 @@ class Steering(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         self._after_step(self._first_step + batch + 1)
+
+
+def _ready(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """The batches, one prepared ahead. Autotuning is off: its thread delays the end of each epoch,
+    by up to the epoch's own duration on CPUs."""
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return batches.prefetch(1).with_options(options)
 
 
 def _canonical_name(layer: keras.layers.Layer) -> str:
