@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-
 from twinbench import synthetic
 from twinbench.architecture import ARCHITECTURES
 from twinbench.configuration import Configuration
@@ -33,9 +32,7 @@ def training_settings(**changes) -> dict:
     return Configuration(config, SCHEMA).training("run")
 
 
-def make_job(
-    model="alexnet32", images=48, seed=1, pretrained=None, threads=2, **changes
-) -> Job:
+def make_job(model="alexnet32", images=48, seed=1, pretrained=None, threads=2, **changes) -> Job:
     """A small job on drawn images; `changes` are training settings."""
     settings = {"batch_size": 16, "epochs": 2, "precision": "float32", **changes}
     return Job(

@@ -4,7 +4,6 @@ import logging
 
 import numpy as np
 import pytest
-
 from twinbench.checkpoint import Checkpoint, Store
 from twinbench.errors import InputError
 
@@ -58,7 +57,9 @@ def test_clearing_removes_all_of_this_training_and_nothing_of_others(tmp_path, c
     assert {path.name for path in tmp_path.iterdir()} == {"history.csv", other.path.name}
 
 
-def test_a_full_disk_is_one_clear_line_and_leaves_the_old_checkpoint(tmp_path, checkpoint, limit_file_size):
+def test_a_full_disk_is_one_clear_line_and_leaves_the_old_checkpoint(
+    tmp_path, checkpoint, limit_file_size
+):
     store = Store(tmp_path, "run", KEY)
     store.save(checkpoint)
     large = Checkpoint({"weights": np.zeros(1_000_000)}, {})

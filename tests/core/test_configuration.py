@@ -4,7 +4,6 @@ import copy
 
 import pytest
 from support import SCHEMA
-
 from twinbench.configuration import Configuration, canonical
 from twinbench.errors import InputError
 
@@ -83,7 +82,10 @@ def test_a_weights_file_is_known_by_its_bytes_not_its_name(configure, tmp_path):
         ({"trainin": {}}, "unknown key 'trainin'; did you mean 'training'?"),
         ({"training.learning_rte": 0.1}, "training: unknown key 'learning_rte'; did you mean"),
         ({"training.epochs": -3}, "training.epochs: -3 is too small; it must be at least 1"),
-        ({"training.learning_rate": "1e-3"}, "training.learning_rate: '1e-3' is text, not a number"),
+        (
+            {"training.learning_rate": "1e-3"},
+            "training.learning_rate: '1e-3' is text, not a number",
+        ),
         (
             {"runs.pytorch-scratch.learning_rate": "1e-3"},
             "runs.pytorch-scratch.learning_rate: '1e-3' is text, not a number",
@@ -109,7 +111,10 @@ def test_a_weights_file_is_known_by_its_bytes_not_its_name(configure, tmp_path):
             {"runs.tensorflow-pretrained.frozen": ["blok"]},
             "runs.tensorflow-pretrained.frozen: no layer's name begins with 'blok'; vgg16 has",
         ),
-        ({"runs.pytorch-pretrained.input_size": 48}, "runs.pytorch-pretrained.input_size: 48 is too"),
+        (
+            {"runs.pytorch-pretrained.input_size": 48},
+            "runs.pytorch-pretrained.input_size: 48 is too",
+        ),
         ({"runs.other": {"framework": "pytorch"}}, "runs.other: model, weights missing"),
         ({"dataset.archive": "nowhere.tar.gz"}, "dataset.archive: there is no file nowhere.tar.gz"),
         ({"dataset.sha256": "12"}, "dataset.sha256: '12' does not have the form"),

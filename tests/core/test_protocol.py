@@ -1,11 +1,11 @@
 """The shared protocol: what is drawn depends on (seed, epoch, step) alone, and numbers are right."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from support import training_settings
-
 from twinbench import protocol
 from twinbench.architecture import ALEXNET, ALEXNET32, HEAD, VGG16
 from twinbench.errors import InputError
@@ -127,7 +127,7 @@ def test_the_rate_warms_up_to_its_peak_and_falls_to_its_end():
     assert max(rates) == rates[9] == rates[10] == 1
     assert rates[25] == pytest.approx(0.5)
     assert rates[-1] < 0.01
-    assert all(a > b for a, b in zip(rates[10:], rates[11:], strict=False))
+    assert all(a > b for a, b in pairwise(rates[10:]))
 
 
 def test_the_schedules_other_shapes():

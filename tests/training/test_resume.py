@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support import make_job
-
 from twinbench import training
 from twinbench.checkpoint import Store
 from twinbench.progress import Progress

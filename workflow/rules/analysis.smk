@@ -30,16 +30,16 @@ rule evaluate_runs:
         ),
     log:
         f"{STUDY}/logs/evaluate_runs.log",
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=15,
     params:
         settings=canonical(STUDY_SETTINGS),
         directory=f"{STUDY}/runs",
     message:
         "Judging every run by its predictions"
-    resources:
-        mem_mb=2000,
-        runtime=15,
-    conda:
-        "../../envs/analysis.yaml"
     shell:
         "python {input.code[0]} --directory {params.directory} --settings {params.settings:q}"
         " --output {output} --log {log}"
@@ -60,6 +60,11 @@ rule compare_runs:
         ),
     log:
         f"{STUDY}/logs/compare_runs.log",
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=15,
     params:
         settings=canonical(
             STUDY_SETTINGS
@@ -68,11 +73,6 @@ rule compare_runs:
         directory=f"{STUDY}/runs",
     message:
         "Comparing each pair of runs"
-    resources:
-        mem_mb=2000,
-        runtime=15,
-    conda:
-        "../../envs/analysis.yaml"
     shell:
         "python {input.code[0]} --directory {params.directory} --settings {params.settings:q}"
         " --output {output} --log {log}"
@@ -98,6 +98,11 @@ rule plot_figures:
         },
     log:
         f"{STUDY}/logs/plot_figures.log",
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=15,
     params:
         settings=canonical(
             STUDY_SETTINGS
@@ -107,11 +112,6 @@ rule plot_figures:
         figures=f"{STUDY}/figures",
     message:
         "Drawing the figures"
-    resources:
-        mem_mb=2000,
-        runtime=15,
-    conda:
-        "../../envs/analysis.yaml"
     shell:
         "python {input.code[0]} --directory {params.directory} --settings {params.settings:q}"
         " --metrics {input.metrics} --figures {params.figures} --log {log}"
@@ -138,6 +138,11 @@ rule write_report:
         ),
     log:
         f"{STUDY}/logs/write_report.log",
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=15,
     params:
         settings=canonical(
             STUDY_SETTINGS
@@ -150,14 +155,11 @@ rule write_report:
         ),
         directory=f"{STUDY}/runs",
         figures=f"{STUDY}/figures",
-        reference=lambda wildcards, input: [f"--reference {path}" for path in input.reference],
+        reference=lambda wildcards, input: (
+            f"--reference {input.reference}" if input.reference else ""
+        ),
     message:
         "Writing the report"
-    resources:
-        mem_mb=2000,
-        runtime=15,
-    conda:
-        "../../envs/analysis.yaml"
     shell:
         "python {input.code[0]} --directory {params.directory} --settings {params.settings:q}"
         " --metrics {input.metrics} --comparisons {input.comparisons}"

@@ -59,6 +59,7 @@ rule pretrain_proxy_pytorch:
         tensorboard=directory("results/weights/tensorboard/alexnet-proxy-{digest}"),
     log:
         "results/weights/logs/pretrain_proxy_pytorch-{digest}.log",
+    priority: 1  # the pretrained runs wait for these
     conda:
         "../../envs/pytorch.yaml"
     threads: threads_of_a_pretraining
@@ -83,6 +84,7 @@ rule pretrain_proxy_tensorflow:
         tensorboard=directory("results/weights/tensorboard/vgg16-proxy-{digest}"),
     log:
         "results/weights/logs/pretrain_proxy_tensorflow-{digest}.log",
+    priority: 1  # the pretrained runs wait for these
     conda:
         "../../envs/tensorflow.yaml"
     threads: threads_of_a_pretraining

@@ -131,7 +131,8 @@ def describe(layers: tuple[Layer, ...], input_size: int) -> list[str]:
 def _words(layer: Layer) -> str:
     match layer:
         case Convolution():
-            return f"{layer.filters} filters of {layer.kernel_size}x{layer.kernel_size}, stride {layer.stride}"
+            size = f"{layer.kernel_size}x{layer.kernel_size}"
+            return f"{layer.filters} filters of {size}, stride {layer.stride}"
         case MaxPooling():
             return f"maximum of {layer.size}x{layer.size}, stride {layer.stride}"
         case AdaptiveAveragePooling():

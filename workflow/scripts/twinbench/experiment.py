@@ -128,9 +128,7 @@ def _load(arguments: argparse.Namespace) -> Job:
     )
 
 
-def _key(
-    arguments: argparse.Namespace, job: Job, arm: Arm, sums: dict, libraries: dict
-) -> str:
+def _key(arguments: argparse.Namespace, job: Job, arm: Arm, sums: dict, libraries: dict) -> str:
     """A hash of all that determines the result. The test split does not: it is only predicted."""
     script = Path(sys.argv[0]).resolve()
     parts = {
@@ -157,7 +155,7 @@ def _facts(arguments: argparse.Namespace, job: Job, arm: Arm, outcome: Outcome) 
         "weights": dict(settings["weights"]),
         "settings": job.settings,
         "precision": job.precision,
-        "device": provenance.processor() if arm.device == "cpu" else arm.device,
+        "device": f"CPU ({provenance.processor()})" if arm.device == "cpu" else arm.device,
         "threads": job.threads,
         "parameters": sum(w.size for w in arm.weights().values()),
         "layers": architecture.describe(job.layers, job.input_size),

@@ -17,6 +17,7 @@ from twinbench.errors import InputError
 from twinbench.files import written_atomically
 from twinbench.protocol import Weights
 
+
 def read(path: Path) -> Weights:
     """Framework-free weights."""
     try:

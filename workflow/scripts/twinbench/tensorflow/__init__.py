@@ -3,8 +3,8 @@
 import os
 
 # All read when tensorflow is imported.
-# Warnings and errors only, no notices about the processor.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+# No notices of the C++ side, such as the lack of a GPU on each start: what matters raises in Python.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # oneDNN's kernels, as torch uses: by default TensorFlow takes them on some processors only. On a Zen 3
 # (no AVX-512) they make a training step 1.9 times as fast.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")

@@ -80,7 +80,7 @@ class TensorFlowArm:
             self._job, phase, epoch, first_step, rate_factor, after_step, self._sums
         )
         history = self._network.fit(
-            self._batches(epoch, first_step), callbacks=[steering], verbose=0
+            self._batches(epoch, first_step), callbacks=[steering], shuffle=False, verbose=0
         ).history
         self._sums = {}
         return float(history["loss"][0]), float(history["accuracy"][0])
