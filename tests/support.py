@@ -7,7 +7,7 @@ from twinbench import synthetic
 from twinbench.architecture import ARCHITECTURES
 from twinbench.configuration import Configuration
 from twinbench.job import Job
-from twinbench.tensors import Split
+from twinbench.splits import Split
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"

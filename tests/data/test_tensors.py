@@ -11,6 +11,7 @@ from twinbench import tensors
 from twinbench.dataset import Records, write_parquet
 from twinbench.errors import InputError
 from twinbench.files import checksum
+from twinbench.splits import load, save
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 CLASSES = [f"class {i}" for i in range(10)]
@@ -115,8 +116,8 @@ def test_a_class_without_an_image_is_named(parquet, limit, fraction, split):
 
 
 def test_saving_and_loading_keeps_everything(splits, tmp_path):
-    tensors.save(tmp_path / "split.safetensors", splits["validation"])
-    loaded = tensors.load(tmp_path / "split.safetensors")
+    save(tmp_path / "split.safetensors", splits["validation"])
+    loaded = load(tmp_path / "split.safetensors")
     for field in ("images", "labels", "sample_ids", "mean", "std"):
         expected = getattr(splits["validation"], field)
         assert np.array_equal(getattr(loaded, field), expected)
@@ -130,7 +131,7 @@ def test_a_file_without_tensors_is_refused(tmp_path, content):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(InputError, match="not a split's tensors"):
-        tensors.load(path)
+        load(path)
 
 
 def test_a_parquet_file_without_images_is_refused(parquet, tmp_path):
@@ -155,7 +156,7 @@ def test_the_entry_writes_splits_and_statistics_reproducibly(parquet, tmp_path):
         assert checksum(path) == checksum(tmp_path / "second" / path.name)
 
     statistics = json.loads((tmp_path / "first" / "statistics.json").read_text())
-    train = tensors.load(tmp_path / "first" / "train.safetensors")
+    train = load(tmp_path / "first" / "train.safetensors")
     assert statistics["counts"] == {"train": 80, "validation": 20, "test": 100}
     assert statistics["class_counts"]["validation"] == dict.fromkeys(CLASSES, 2)
     assert statistics["class_names"] == CLASSES

@@ -15,14 +15,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from twinbench import architecture, command, provenance, sources, tensors, training, weights
+from twinbench import architecture, command, provenance, sources, splits, training, weights
 from twinbench.architecture import ARCHITECTURES
 from twinbench.checkpoint import Store
 from twinbench.files import written_atomically
 from twinbench.job import Job
 from twinbench.memory import keep_freed_memory
 from twinbench.progress import Progress, duration
-from twinbench.tensors import Split
+from twinbench.splits import Split
 from twinbench.training import Arm, Outcome
 
 log = logging.getLogger(__name__)
@@ -118,9 +118,9 @@ def _load(arguments: argparse.Namespace) -> Job:
         seed=arguments.seed,
         architecture=ARCHITECTURES[settings["model"]],
         settings=settings["training"],
-        train=tensors.load(arguments.train),
-        validation=tensors.load(arguments.validation),
-        test=tensors.load(arguments.test),
+        train=splits.load(arguments.train),
+        validation=splits.load(arguments.validation),
+        test=splits.load(arguments.test),
         pretrained=weights.read(arguments.weights) if arguments.weights else {},
         net_normalisation=arguments.weights is not None,
         threads=arguments.threads,

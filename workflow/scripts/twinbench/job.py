@@ -12,7 +12,7 @@ from twinbench import protocol
 from twinbench.architecture import HEAD, Architecture, Layer
 from twinbench.errors import InputError
 from twinbench.protocol import Weights
-from twinbench.tensors import Split
+from twinbench.splits import Split
 
 Logits = Callable[[np.ndarray], np.ndarray]
 

@@ -21,7 +21,7 @@ from twinbench.job import Job
 from twinbench.memory import keep_freed_memory
 from twinbench.progress import Progress
 from twinbench.protocol import Weights
-from twinbench.tensors import Split
+from twinbench.splits import Split
 
 log = logging.getLogger(__name__)
 
