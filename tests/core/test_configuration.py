@@ -132,11 +132,9 @@ def test_a_fault_is_told_in_one_line_with_its_key(configure, changes, message):
 
 def test_a_weights_file_with_another_checksum_is_refused(configure, tmp_path):
     (tmp_path / "own.pth").write_bytes(b"weights")
-    configuration = configure(
-        {
-            "runs.pytorch-pretrained.weights": str(tmp_path / "own.pth"),
-            "runs.pytorch-pretrained.weights_sha256": "0" * 64,
-        }
-    )
+    changes = {
+        "runs.pytorch-pretrained.weights": str(tmp_path / "own.pth"),
+        "runs.pytorch-pretrained.weights_sha256": "0" * 64,
+    }
     with pytest.raises(InputError, match=r"runs\.pytorch-pretrained\.weights_sha256: .* not 0000"):
-        configuration.weights("pytorch-pretrained")
+        configure(changes)

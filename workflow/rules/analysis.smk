@@ -37,7 +37,7 @@ rule evaluate_runs:
         runtime=15,
     params:
         settings=canonical(STUDY_SETTINGS),
-        directory=f"{STUDY}/runs",
+        directory=runs_directory,
     message:
         "Judging every run by its predictions"
     shell:
@@ -70,7 +70,7 @@ rule compare_runs:
             STUDY_SETTINGS
             | {"equivalence_margin": CONFIGURATION.report["equivalence_margin"]}
         ),
-        directory=f"{STUDY}/runs",
+        directory=runs_directory,
     message:
         "Comparing each pair of runs"
     shell:
@@ -108,8 +108,8 @@ rule plot_figures:
             STUDY_SETTINGS
             | {"style": {"format": ["png", "svg"], **CONFIGURATION.report["figures"]}}
         ),
-        directory=f"{STUDY}/runs",
-        figures=f"{STUDY}/figures",
+        directory=runs_directory,
+        figures=lambda wildcards, output: str(Path(output[0]).parent),
     message:
         "Drawing the figures"
     shell:
@@ -153,8 +153,8 @@ rule write_report:
                 "equivalence_margin": CONFIGURATION.report["equivalence_margin"],
             }
         ),
-        directory=f"{STUDY}/runs",
-        figures=f"{STUDY}/figures",
+        directory=runs_directory,
+        figures=lambda wildcards, input: str(Path(input.figures[0]).parent),
         reference=lambda wildcards, input: (
             f"--reference {input.reference}" if input.reference else ""
         ),

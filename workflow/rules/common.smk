@@ -1,6 +1,5 @@
-# What the other rule files share: the config, and where things lie.
+# What the stages share: the config, where things lie, and the functions that find inputs and settings.
 
-import os
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ if str(SCRIPTS) not in sys.path:
 from snakemake.exceptions import WorkflowError
 from twinbench.configuration import Configuration, canonical
 from twinbench.errors import InputError
+from twinbench.interpreter import put_first_on_path
 from twinbench.sources import imported_files
 
 try:
@@ -21,13 +21,12 @@ except InputError as error:
 
 DATA = f"results/data/{CONFIGURATION.dataset_name}"
 STUDY = f"results/{CONFIGURATION.study}"
+OFFICIAL_SUFFIX = {"alexnet": "pth", "vgg16": "h5"}
 RUN = f"{STUDY}/runs/{{run}}/seed-{{seed}}"
 
-# Without conda or containers the rules use the Python that runs Snakemake, activated or not.
+# Without conda or containers jobs use the Python that runs Snakemake, activated or not.
 if not workflow.deployment_settings.deployment_method:
-    os.environ["PATH"] = os.pathsep.join(
-        [str(Path(sys.executable).parent), os.environ["PATH"]]
-    )
+    put_first_on_path()
 
 
 def code(name):
@@ -68,6 +67,52 @@ def threads_of_a_training(wildcards):
 def threads_of_a_pretraining(wildcards):
     starts = {CONFIGURATION.weights(run) for run in CONFIGURATION.runs}
     return shared_cores(sum(weights.source == "proxy" for weights in starts))
+
+
+def official_file(model):
+    """The input function that finds a net's file in the official format."""
+
+    def find(wildcards):
+        if not wildcards.identity.startswith("file-"):
+            return f"results/weights/official/{model}-{wildcards.identity}.{OFFICIAL_SUFFIX[model]}"
+        # The identity holds the file's checksum: a mere touch of it changes nothing.
+        starts = [CONFIGURATION.weights(run) for run in CONFIGURATION.runs]
+        return ancient(next(w.path for w in starts if w.identity == wildcards.identity))
+
+    return find
+
+
+def official_download(wildcards):
+    return CONFIGURATION.official(wildcards.model)
+
+
+def run_settings(wildcards):
+    """All that decides a run's training, data and starting weights aside, as one canonical text."""
+    run = wildcards.run
+    return canonical(
+        {
+            "run": run,
+            "framework": CONFIGURATION.framework(run),
+            "model": CONFIGURATION.model(run),
+            "weights": CONFIGURATION.weights(run).description,
+            "dataset": {
+                "name": CONFIGURATION.dataset_name,
+                "source": CONFIGURATION.dataset["source"],
+            },
+            "training": CONFIGURATION.training(run),
+        }
+    )
+
+
+def starting_weights(wildcards):
+    identity = CONFIGURATION.weights(wildcards.run).identity
+    model = CONFIGURATION.model(wildcards.run)
+    return [f"results/weights/{model}-{identity}.safetensors"] if identity else []
+
+
+def runs_directory(wildcards, input):
+    """The folder runs/ of <study>/runs/<run>/seed-<n>/predictions.parquet."""
+    return str(Path(input.predictions[0]).parents[2])
 
 
 wildcard_constraints:

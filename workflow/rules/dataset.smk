@@ -3,8 +3,8 @@
 
 ARCHIVE = f"{DATA}/archive.tar.gz"
 
-# One of three rules makes the archive. Only what decides its bytes is a parameter; where they come
-# from is not, so that another address or path of the same file reruns nothing.
+# One of three makes the archive. Only what decides its bytes is a parameter; where they come from is
+# a resource, so that another address or path of the same file reruns nothing.
 if CONFIGURATION.dataset["source"] == "synthetic":
 
     rule draw_archive:
@@ -40,7 +40,7 @@ elif CONFIGURATION.dataset["archive"]:
         message:
             "Checking and copying the local archive"
         shell:
-            "python {input.code[0]} --archive {CONFIGURATION.dataset[archive]:q}"
+            "python {input.code[0]} --archive {resources.archive:q}"
             " --sha256 {params.sha256} --output {output} --log {log}"
 
 else:
@@ -61,7 +61,7 @@ else:
         message:
             "Downloading CIFAR-10"
         shell:
-            "python {input.code[0]} --url {CONFIGURATION.dataset[url]:q}"
+            "python {input.code[0]} --url {resources.url:q}"
             " --sha256 {params.sha256} --output {output} --log {log}"
 
 

@@ -1,30 +1,6 @@
 # One job a (run, seed); the two rules differ in framework and environment alone.
 
 
-def run_settings(wildcards):
-    """All that decides a run's training, data and starting weights aside, as one canonical text."""
-    run = wildcards.run
-    return canonical(
-        {
-            "run": run,
-            "framework": CONFIGURATION.framework(run),
-            "model": CONFIGURATION.model(run),
-            "weights": CONFIGURATION.weights(run).description,
-            "dataset": {
-                "name": CONFIGURATION.dataset_name,
-                "source": CONFIGURATION.dataset["source"],
-            },
-            "training": CONFIGURATION.training(run),
-        }
-    )
-
-
-def starting_weights(wildcards):
-    identity = CONFIGURATION.weights(wildcards.run).identity
-    model = CONFIGURATION.model(wildcards.run)
-    return [f"results/weights/{model}-{identity}.safetensors"] if identity else []
-
-
 TRAINING_COMMAND = (
     "python {input.code[0]} --settings {params.settings:q} --seed {wildcards.seed}"
     " --threads {threads} --train {input.train} --validation {input.validation}"

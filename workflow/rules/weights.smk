@@ -1,25 +1,6 @@
 # Pretrained weights: the publisher's file, the user's own or a proxy, each in the official format,
 # and from that the framework-free weights with which either framework starts.
 
-OFFICIAL_SUFFIX = {"alexnet": "pth", "vgg16": "h5"}
-
-
-def official_file(model):
-    """The input function that finds a net's file in the official format."""
-
-    def find(wildcards):
-        if not wildcards.identity.startswith("file-"):
-            return f"results/weights/official/{model}-{wildcards.identity}.{OFFICIAL_SUFFIX[model]}"
-        # The identity holds the file's checksum: a mere touch of it changes nothing.
-        starts = [CONFIGURATION.weights(run) for run in CONFIGURATION.runs]
-        return ancient(next(w.path for w in starts if w.identity == wildcards.identity))
-
-    return find
-
-
-def official_download(wildcards):
-    return CONFIGURATION.official(wildcards.model)
-
 
 wildcard_constraints:
     model="|".join(OFFICIAL_SUFFIX),

@@ -8,7 +8,6 @@ import difflib
 import hashlib
 import json
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import yaml
@@ -53,6 +52,7 @@ class Configuration:
         self._check_dataset()
         for run in self.runs:
             self._check_run(run)
+        self._weights = {run: self._starting_weights(run) for run in self.runs}
 
     @property
     def study(self) -> str:
@@ -91,10 +91,6 @@ class Configuration:
 
     def weights(self, run: str) -> StartingWeights:
         return self._weights[run]
-
-    @cached_property
-    def _weights(self) -> dict[str, StartingWeights]:
-        return {run: self._starting_weights(run) for run in self.runs}
 
     def _starting_weights(self, run: str) -> StartingWeights:
         given = self.values["runs"][run]["weights"]
