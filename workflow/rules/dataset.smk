@@ -35,6 +35,8 @@ elif CONFIGURATION.dataset["archive"]:
         localrule: True
         conda:
             "../../envs/analysis.yaml"
+        resources:
+            archive=CONFIGURATION.dataset["archive"],
         params:
             sha256=CONFIGURATION.dataset["sha256"].lower(),
         message:
@@ -56,6 +58,8 @@ else:
         localrule: True
         conda:
             "../../envs/analysis.yaml"
+        resources:
+            url=CONFIGURATION.dataset["url"],
         params:
             sha256=CONFIGURATION.dataset["sha256"].lower(),
         message:

@@ -56,7 +56,7 @@ def build(
 def statistics(
     splits: dict[str, Split], limit: int | None, validation_fraction: float, seed: int
 ) -> dict:
-    """What the splits hold, ready for JSON: counts by split and class, channel mean and std."""
+    """What the splits hold, ready for JSON: counts of each class in each split, channel mean and std."""
     names = splits["train"].class_names
     counts = {
         name: dict(
@@ -66,8 +66,7 @@ def statistics(
     }
     return {
         "class_names": names,
-        "counts": {name: len(split.labels) for name, split in splits.items()},
-        "class_counts": counts,
+        "counts": counts,
         "mean": splits["train"].mean.tolist(),
         "std": splits["train"].std.tolist(),
         "limit": limit,
