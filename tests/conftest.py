@@ -1,8 +1,11 @@
+"""Fixtures of several rooms. Both frameworks meet in one process here, as they never do in a job."""
+
 import resource
 import signal
 from contextlib import contextmanager
 
 import pytest
+import torchvision  # noqa: F401, before tensorflow: imported after it, its parts crash
 import yaml
 from support import ROOT
 
