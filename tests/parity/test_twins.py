@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import tensorflow as tf
 import torch
 from support import draw_split, make_job
 from twinbench import protocol
@@ -96,7 +95,8 @@ def test_twins_take_the_same_steps():
     for name, value in ours.weights().items():
         if name.endswith("kernel"):
             change = np.linalg.norm(value - initial[name])
-            assert np.linalg.norm(value - other[name]) < 1e-3 * change, name
+            # Adam's step has the same size whatever the gradient's: near zero, rounding decides on it.
+            assert np.linalg.norm(value - other[name]) < 1e-2 * change, name
 
 
 def test_alexnet_is_torchvisions():
@@ -130,7 +130,7 @@ def test_vgg16_is_kerass(tmp_path):
     official = keras.applications.VGG16(
         weights=str(tmp_path / "vgg16.h5"), include_top=False, input_shape=(32, 32, 3)
     )
-    images = tf.random.normal((4, 32, 32, 3))
+    images = np.random.default_rng(0).normal(size=(4, 32, 32, 3)).astype(np.float32)
     features = keras.Sequential(arm._network.layers[:-3])  # up to the last pooling
     difference = np.abs(features(images).numpy() - official(images).numpy()).max()
     assert difference < 1e-4 * np.abs(official(images).numpy()).max()
