@@ -119,11 +119,18 @@ LOCK = _pins((ROOT / "envs" / "requirements.lock").read_text())
 # Import names that differ from their distributions' names.
 DISTRIBUTIONS = {"PIL": "pillow", "yaml": "pyyaml", "sklearn": "scikit-learn"}
 ENVIRONMENTS = {
-    "pytorch": ("train_pytorch", "pretrain_proxy_pytorch", "import_alexnet_weights"),
-    "tensorflow": ("train_tensorflow", "pretrain_proxy_tensorflow", "import_vgg16_weights"),
+    "pytorch": (
+        *("train_pytorch", "measure_pytorch"),
+        *("pretrain_proxy_pytorch", "import_alexnet_weights"),
+    ),
+    "tensorflow": (
+        *("train_tensorflow", "measure_tensorflow"),
+        *("pretrain_proxy_tensorflow", "import_vgg16_weights"),
+    ),
     "analysis": (
         *("draw_archive", "download_archive", "import_archive", "build_parquet", "build_tensors"),
         *("download_weights", "evaluate_runs", "compare_runs", "plot_figures", "write_report"),
+        "check_parity",
     ),
 }
 

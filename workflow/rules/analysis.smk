@@ -124,6 +124,10 @@ rule write_report:
         reference=CONFIGURATION.report["reference"] or [],
         metrics=f"{STUDY}/metrics.csv",
         comparisons=f"{STUDY}/comparisons.csv",
+        # With one framework alone there is nothing to hold against it.
+        parity=(
+            [PARITY_LADDER, PARITY_AUDIT] if len(CONFIGURATION.frameworks) > 1 else []
+        ),
         statistics=f"{DATA}/statistics.json",
         figures=expand(f"{STUDY}/figures/{{figure}}.png", figure=FIGURES),
         predictions=run_files("predictions.parquet"),
@@ -158,10 +162,11 @@ rule write_report:
         reference=lambda wildcards, input: (
             f"--reference {input.reference}" if input.reference else ""
         ),
+        parity=parity_options,
     message:
         "Writing the report"
     shell:
         "python {input.code[0]} --directory {params.directory} --settings {params.settings:q}"
         " --metrics {input.metrics} --comparisons {input.comparisons}"
-        " --statistics {input.statistics} {params.reference} --template {input.template}"
+        " --statistics {input.statistics} {params.reference} {params.parity} --template {input.template}"
         " --figures {params.figures} --output {output} --log {log}"

@@ -22,6 +22,7 @@ except InputError as error:
 DATA = f"results/data/{CONFIGURATION.dataset_name}"
 STUDY = f"results/{CONFIGURATION.study}"
 OFFICIAL_SUFFIX = {"alexnet": "pth", "vgg16": "h5"}
+PARITY_LADDER, PARITY_AUDIT = f"{STUDY}/parity.csv", f"{STUDY}/parity-audit.csv"
 RUN = f"{STUDY}/runs/{{run}}/seed-{{seed}}"
 
 # Without conda or containers jobs use the Python that runs Snakemake, activated or not.
@@ -108,6 +109,34 @@ def starting_weights(wildcards):
     identity = CONFIGURATION.weights(wildcards.run).identity
     model = CONFIGURATION.model(wildcards.run)
     return [f"results/weights/{model}-{identity}.safetensors"] if identity else []
+
+
+def twins_with_weights():
+    return [twin for twin in CONFIGURATION.twins() if twin["weights"] != "none"]
+
+
+def weights_of_twins(wildcards):
+    """The framework-free weights of the twins that start from some."""
+    return [
+        f"results/weights/{twin['model']}-{CONFIGURATION.weights(twin['run']).identity}.safetensors"
+        for twin in twins_with_weights()
+    ]
+
+
+def official_files_of_twins(wildcards):
+    """The files in the official format from which these weights come."""
+    return [
+        official_file(twin["model"])(CONFIGURATION.weights(twin["run"]))
+        for twin in twins_with_weights()
+    ]
+
+
+def parity_options(wildcards, input):
+    """The report's options for the ladder and the audit, where the study has them."""
+    if not input.parity:
+        return ""
+    ladder, audit = input.parity
+    return f"--parity {ladder} --audit {audit}"
 
 
 def runs_directory(wildcards, input):

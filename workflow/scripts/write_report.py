@@ -24,6 +24,7 @@ def main(arguments: Namespace) -> None:
         reference=report.read_reference(arguments.reference),
         figures=report.figure_links(arguments.figures, arguments.output.parent),
         parity=pd.read_csv(arguments.parity) if arguments.parity else None,
+        audit=pd.read_csv(arguments.audit, keep_default_na=False) if arguments.audit else None,
     )
     with written_atomically(arguments.output) as path:
         path.write_text(report.render(arguments.template, evidence), encoding="utf-8")
@@ -43,4 +44,5 @@ if __name__ == "__main__":
     )
     parser.add_argument("--reference", type=Path, help="figures that were reported (YAML)")
     parser.add_argument("--parity", type=Path, help="table of the parity ladder (CSV)")
+    parser.add_argument("--audit", type=Path, help="table of the audit of the twins (CSV)")
     command.run(main, parser)

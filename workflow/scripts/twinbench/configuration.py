@@ -125,6 +125,38 @@ class Configuration:
         }
         return {"images": proxy["images"], "seed": proxy["seed"], "training": training}
 
+    @property
+    def frameworks(self) -> list[str]:
+        """The frameworks of the runs, in the order of the config."""
+        return list(dict.fromkeys(self.framework(run) for run in self.runs))
+
+    def twins(self) -> list[dict]:
+        """Each net with its starting weights, whichever frameworks train it, for the parity ladder.
+
+        Runs that differ in other settings alone count once, with the first one's settings. The loss
+        is followed over 100 steps where more than one framework trains the net, else over 20.
+        """
+        found: dict[tuple, list[str]] = {}
+        for run in self.runs:
+            settings = self.training(run)
+            own = (settings["input_size"], settings["batch_normalisation"])
+            key = (self.model(run), self.weights(run).source, self.weights(run).identity, *own)
+            found.setdefault(key, []).append(run)
+        names = _distinct(
+            [model if source == "none" else f"{model}-{source}" for model, source, *_ in found]
+        )
+        return [
+            {
+                "name": name,
+                "model": self.model(runs[0]),
+                "weights": self.weights(runs[0]).source,
+                "training": self.training(runs[0]),
+                "steps": 100 if len({self.framework(run) for run in runs}) > 1 else 20,
+                "run": runs[0],
+            }
+            for name, runs in zip(names, found.values(), strict=True)
+        ]
+
     def official(self, model: str) -> dict:
         """`url` and `checksum` of the publisher's file of a net."""
         return self.values["weights"]["imagenet"][model]
@@ -177,6 +209,14 @@ class Configuration:
                         f"{key}.{setting}: no layer's name begins with {prefix!r}; "
                         f"{net.name} has {', '.join(names)}"
                     )
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """The names, repeated ones numbered from their second on."""
+    return [
+        name if name not in names[:index] else f"{name}-{names[:index].count(name) + 1}"
+        for index, name in enumerate(names)
+    ]
 
 
 def _without_null_runs(raw: dict) -> dict:

@@ -71,11 +71,22 @@ class Job:
         name = self.architecture.normalisation if self.net_normalisation else "dataset"
         return protocol.normalisation(name, self.train.mean, self.train.std)
 
+    @property
+    def native(self) -> bool:
+        """Whether each framework follows its own defaults instead of the protocol."""
+        return self.settings["protocol"] == "native"
+
     def initial_weights(self) -> Weights:
         """Pretrained weights where there are some, and random ones, the head's always."""
-        weights = protocol.initial_weights(
-            self.seed, self.layers, self.input_size, self.settings["batch_normalisation"]
+        return self.with_pretrained(
+            protocol.initial_weights(
+                self.seed, self.layers, self.input_size, self.settings["batch_normalisation"]
+            )
         )
+
+    def with_pretrained(self, weights: Weights) -> Weights:
+        """The weights, with the pretrained ones in their places; the head's stay."""
+        result = dict(weights)
         for name, value in self.pretrained.items():
             if name.startswith(f"{HEAD}/"):
                 continue
@@ -84,8 +95,8 @@ class Job:
                     f"runs.{self.run}.weights: tensor {name} of shape {value.shape} does not fit "
                     f"{self.architecture.title}; give weights in that net's official format"
                 )
-            weights[name] = value
-        return weights
+            result[name] = value
+        return result
 
     def evaluate(self, logits: Logits, split: Split) -> tuple[float, float]:
         """Mean cross-entropy (nats) and accuracy of a split."""

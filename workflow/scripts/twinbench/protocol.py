@@ -14,7 +14,7 @@ import numpy as np
 from twinbench.architecture import HEAD, Architecture, Dense, Layer, kernel_shape, shapes
 from twinbench.errors import InputError
 
-_STREAMS = {"order": 1, "augmentation": 2, "dropout": 3, "weights": 4}
+_STREAMS = {"order": 1, "augmentation": 2, "dropout": 3, "weights": 4, "native": 5}
 
 # Per channel, on the 0-255 scale, in the order in which the net wants its channels.
 # torchvision: weights.AlexNet_Weights.IMAGENET1K_V1.transforms(); Keras: vgg16.preprocess_input.
@@ -31,6 +31,11 @@ def random_generator(seed: int, stream: str, *counters: int) -> np.random.Genera
     return np.random.Generator(
         np.random.Philox(np.random.SeedSequence([seed, _STREAMS[stream], *counters]))
     )
+
+
+def native_seed(seed: int, epoch: int, step: int) -> int:
+    """What a framework's own generator is seeded with for a step, where it draws for itself."""
+    return int(random_generator(seed, "native", epoch, step).integers(1 << 31))
 
 
 # --- Samples -----------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from twinbench.analysis import study
+from twinbench.analysis import audit, ladder, study
 from twinbench.analysis.figures import accuracy_interval
 from twinbench.analysis.statistics import SEEDS_FOR_A_CLAIM
 from twinbench.analysis.wording import (
@@ -61,6 +61,7 @@ class Evidence:
     reference: dict[str, Any]
     figures: dict[str, str]
     parity: pd.DataFrame | None
+    audit: pd.DataFrame | None
 
     @property
     def runs(self) -> dict[str, pd.DataFrame]:
@@ -689,20 +690,14 @@ def own_settings(evidence: Evidence) -> Table:
     }
 
 
-def parity(evidence: Evidence) -> Table:
-    """The parity ladder: how far the twins agree, rung by rung; no rows where it was not run."""
-    ladder = [] if evidence.parity is None else evidence.parity.to_dict("records")
+def parity(evidence: Evidence) -> dict[str, Any]:
+    """The ladder and the audit as tables, and what they find; empty where they were not run."""
+    if evidence.parity is None or evidence.audit is None:
+        return {}
     return {
-        "header": ["rung", "largest error", "tolerance", "passed"],
-        "rows": [
-            [
-                rung["rung"],
-                f"{rung['max_error']:.2g}",
-                f"{rung['tolerance']:.2g}",
-                "yes" if str(rung["passed"]).lower() == "true" else "**no**",
-            ]
-            for rung in ladder
-        ],
+        "ladder": ladder.table(evidence.parity),
+        "audit": audit.report(evidence.audit),
+        "findings": [*ladder.findings(evidence.parity), *audit.findings(evidence.audit)],
     }
 
 

@@ -24,10 +24,16 @@ class PyTorchArm:
     def __init__(self, job: Job) -> None:
         torch.set_num_threads(job.threads)
         torch.use_deterministic_algorithms(True, warn_only=True)
+        # float32 means float32 on GPUs too, as in the twin.
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
         self._job = job
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        torch.manual_seed(job.seed)
         self._network = network.build(
-            job.layers, job.settings["batch_normalisation"], job.input_size
+            job.layers,
+            job.settings["batch_normalisation"],
+            job.input_size,
+            own_dropout=job.settings["dropout"] if job.native else None,
         ).to(self._device, memory_format=torch.channels_last)
         self._dropouts = [
             module for module in self._network if isinstance(module, network.MaskedDropout)
@@ -37,7 +43,9 @@ class PyTorchArm:
         self._optimiser: torch.optim.Optimizer
         self._updates = 0
         self._sums = torch.zeros(2, dtype=torch.float64, device=self._device)
-        self.set_weights(job.initial_weights())
+        self.set_weights(
+            job.with_pretrained(self.weights()) if job.native else job.initial_weights()
+        )
 
     @property
     def device(self) -> str:
@@ -72,13 +80,7 @@ class PyTorchArm:
             self._prepare_update(rate * rate_factor)
             self._set_dropout(epoch, step)
             self._optimiser.zero_grad()
-            with torch.autocast(
-                self._device.type, torch.bfloat16, enabled=job.precision == "bfloat16"
-            ):
-                logits = self._network(images)
-            loss = functional.cross_entropy(
-                logits.float(), labels, label_smoothing=settings["label_smoothing"]
-            )
+            loss, logits = self._loss(images, labels)
             loss.backward()
             self._optimiser.step()
             correct = (logits.argmax(dim=1) == labels).float().mean()
@@ -86,6 +88,21 @@ class PyTorchArm:
             after_step(step + 1)
         loss, accuracy = (self._sums / steps).tolist()
         return loss, accuracy
+
+    def _loss(
+        self, images: torch.Tensor, labels: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The mean loss of a batch, and its logits."""
+        with self._autocast():
+            logits = self._network(images)
+        loss = functional.cross_entropy(
+            logits, labels, label_smoothing=self._job.settings["label_smoothing"]
+        )
+        return loss, logits
+
+    def _autocast(self) -> torch.autocast:
+        enabled = self._job.precision == "bfloat16"
+        return torch.autocast(self._device.type, torch.bfloat16, enabled=enabled)
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         job = self._job
@@ -95,10 +112,11 @@ class PyTorchArm:
             for start in range(0, len(images), _EVALUATION_BATCH):
                 batch = torch.from_numpy(images[start : start + _EVALUATION_BATCH])
                 matrices = protocol.plain_matrices(len(batch), job.image_size, job.input_size)
-                prepared = self._prepare(batch.to(self._device), matrices)
-                with torch.autocast(
-                    self._device.type, torch.bfloat16, enabled=job.precision == "bfloat16"
-                ):
+                batch = batch.to(self._device)
+                prepared = (
+                    self._prepare_natively(batch) if job.native else self._prepare(batch, matrices)
+                )
+                with self._autocast():
                     outputs.append(self._network(prepared).float().cpu().numpy())
         return np.concatenate(outputs)
 
@@ -151,7 +169,14 @@ class PyTorchArm:
         ).reshape(*order.shape, 2, 3)
         for step in range(first_step, len(order)):
             chosen = torch.from_numpy(order[step]).to(self._device)
-            yield step, (self._prepare(self._images[chosen], matrices[step]), self._labels[chosen])
+            images = self._images[chosen]
+            if job.native:
+                # Its augmentation and dropout draw from the global generator.
+                torch.manual_seed(protocol.native_seed(job.seed, epoch, step))
+                images = self._prepare_natively(images, job.settings["augmentation"])
+            else:
+                images = self._prepare(images, matrices[step])
+            yield step, (images, self._labels[chosen])
 
     def _prepare(self, images: torch.Tensor, matrices: np.ndarray) -> torch.Tensor:
         return augment.prepare(
@@ -162,12 +187,20 @@ class PyTorchArm:
             self._job.settings["augmentation"]["fill"],
         )
 
+    def _prepare_natively(
+        self, images: torch.Tensor, augmentation: dict | None = None
+    ) -> torch.Tensor:
+        job = self._job
+        return augment.prepare_natively(images, job.normalisation, job.input_size, augmentation)
+
     def _prepare_update(self, rate: float) -> None:
-        """Set each group's rate, and the epsilon that gives Keras' Adam step."""
+        """Set each group's rate and, unless native, the epsilon that gives Keras' Adam step."""
         settings = self._job.settings["optimiser"]
         self._updates += 1
         for group in self._optimiser.param_groups:
             group["lr"] = rate * group["factor"]
+            if self._job.native:
+                continue
             group["eps"] = protocol.torch_epsilon(
                 settings["epsilon"], settings["beta_2"], self._updates
             )

@@ -3,10 +3,12 @@
 import numpy as np
 import torch
 from torch.nn import functional
+from torchvision.transforms import v2
 
 from twinbench.protocol import Normalisation
 
-_PADDING = {"nearest": "border", "zeros": "zeros"}  # zero is the mean colour after normalisation
+INTERPOLATION = "bilinear"
+PADDING = {"nearest": "border", "zeros": "zeros"}  # zero is the mean colour after normalisation
 
 
 def prepare(
@@ -22,21 +24,53 @@ def prepare(
     `protocol.augmentation_matrices`. Pixels are read bilinearly; `fill` (`nearest` or `zeros`) says
     what lies outside the image.
     """
-    mean, deviation = (
-        torch.as_tensor(value, dtype=torch.float32, device=images.device)
-        for value in (normalisation.mean, normalisation.deviation)
-    )
-    pixels = images[..., list(normalisation.channels)].float()
-    normalised = ((pixels - mean) / deviation).permute(0, 3, 1, 2)
+    normalised = _normalised(images, normalisation).permute(0, 3, 1, 2)
     positions = _positions(output_size, images.device) @ matrices.transpose(1, 2)
     # grid_sample wants -1 and 1 at the image's outer edges.
     size = torch.tensor([images.shape[2], images.shape[1]], device=images.device)
     grid = (2 * positions + 1) / size - 1
     grid = grid.reshape(len(images), output_size, output_size, 2)
     warped = functional.grid_sample(
-        normalised, grid, mode="bilinear", padding_mode=_PADDING[fill], align_corners=False
+        normalised, grid, mode=INTERPOLATION, padding_mode=PADDING[fill], align_corners=False
     )
     return warped.contiguous(memory_format=torch.channels_last)
+
+
+def prepare_natively(
+    images: torch.Tensor,
+    normalisation: Normalisation,
+    output_size: int,
+    augmentation: dict | None,
+) -> torch.Tensor:
+    """As `prepare`, as torchvision does it by default; without `augmentation` a resize alone.
+
+    Each image is drawn for by itself, from torch's global generator.
+    """
+    resize = v2.Resize((output_size, output_size))
+    images = images.permute(0, 3, 1, 2)
+    if augmentation is None:
+        prepared = resize(images)
+    else:
+        shift = augmentation["shift_fraction"]
+        transforms = v2.Compose(
+            [
+                v2.RandomAffine(augmentation["rotation_degrees"], translate=(shift, shift)),
+                v2.RandomHorizontalFlip(0.5 if augmentation["horizontal_flip"] else 0.0),
+                resize,
+            ]
+        )
+        prepared = torch.stack([transforms(image) for image in images])
+    normalised = _normalised(prepared.permute(0, 2, 3, 1), normalisation)
+    return normalised.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
+
+
+def _normalised(images: torch.Tensor, normalisation: Normalisation) -> torch.Tensor:
+    """Images (batch, height, width, 3) as float32, their channels as the net expects them."""
+    mean, deviation = (
+        torch.as_tensor(value, dtype=torch.float32, device=images.device)
+        for value in (normalisation.mean, normalisation.deviation)
+    )
+    return (images[..., list(normalisation.channels)].float() - mean) / deviation
 
 
 def _positions(size: int, device: torch.device) -> torch.Tensor:

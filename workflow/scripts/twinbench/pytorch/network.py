@@ -34,10 +34,29 @@ class MaskedDropout(nn.Module):
         return inputs * self._mask.to(inputs.dtype) if self.training else inputs
 
 
-def build(layers: tuple[Layer, ...], batch_normalisation: bool, input_size: int) -> nn.Sequential:
-    """The net for inputs (batch, 3, input_size, input_size); its outputs are logits."""
+class Head(nn.Linear):
+    """The last layer: logits are computed in float32 even where the rest computes in bfloat16."""
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(inputs.device.type, enabled=False):
+            return super().forward(inputs.float())
+
+
+def build(
+    layers: tuple[Layer, ...],
+    batch_normalisation: bool,
+    input_size: int,
+    own_dropout: float | None = None,
+) -> nn.Sequential:
+    """The net for inputs (batch, 3, input_size, input_size); its outputs are logits.
+
+    With `own_dropout`, a rate, torch draws the dropout masks, else they are given from outside.
+    """
     modules: OrderedDict[str, nn.Module] = OrderedDict()
     for layer, input_shape, flattened in _with_flattened(layers, input_size):
+        if isinstance(layer, architecture.Dropout) and own_dropout is not None:
+            modules[layer.name] = nn.Dropout(own_dropout)
+            continue
         modules[layer.name] = _module(layer, input_shape, flattened)
         if isinstance(layer, architecture.Convolution):
             if batch_normalisation:
@@ -80,7 +99,8 @@ def _module(
         case architecture.Dropout():
             return MaskedDropout(input_shape[0], flattened)
         case architecture.Dense():
-            return nn.Linear(input_shape[0], layer.units)
+            kind = Head if layer.name == HEAD else nn.Linear
+            return kind(input_shape[0], layer.units)
 
 
 def set_weights(
@@ -103,13 +123,37 @@ def set_weights(
 def get_weights(network: nn.Sequential, layers: tuple[Layer, ...], size: int) -> Weights:
     """The inverse of `set_weights`."""
     modules = dict(network.named_children())
-    weights = {}
+    return {
+        name: _from_torch(parameter, flattened)
+        for name, parameter, flattened in _named_parameters(modules, layers, size)
+    }
+
+
+def set_gradients(
+    network: nn.Sequential, gradients: Weights, layers: tuple[Layer, ...], size: int
+) -> None:
+    """Give parameters gradients, named and laid out as the weights; the others get none."""
+    modules = dict(network.named_children())
     for name, parameter, flattened in _named_parameters(modules, layers, size):
-        value = parameter.detach().cpu().numpy()
-        if name.endswith("/kernel"):
-            value = _from_torch(value, flattened)
-        weights[name] = np.array(value, order="C")  # a copy: the net trains on
-    return weights
+        parameter.grad = None
+        if name in gradients:
+            value = gradients[name]
+            if name.endswith("/kernel"):
+                value = _to_torch(value, flattened)
+            # In the parameter's own memory order, on which the fused optimiser relies.
+            parameter.grad = torch.empty_like(parameter).copy_(
+                torch.from_numpy(np.ascontiguousarray(value))
+            )
+
+
+def get_gradients(network: nn.Sequential, layers: tuple[Layer, ...], size: int) -> Weights:
+    """The gradients of the parameters that have one, named and laid out as the weights."""
+    modules = dict(network.named_children())
+    return {
+        name: _from_torch(parameter.grad, flattened)
+        for name, parameter, flattened in _named_parameters(modules, layers, size)
+        if parameter.grad is not None
+    }
 
 
 def _named_parameters(modules: dict[str, nn.Module], layers: tuple[Layer, ...], size: int):
@@ -136,12 +180,15 @@ def _to_torch(kernel: np.ndarray, flattened: tuple[int, ...] | None) -> np.ndarr
     return kernel.T
 
 
-def _from_torch(kernel: np.ndarray, flattened: tuple[int, ...] | None) -> np.ndarray:
-    if kernel.ndim == 4:
-        return kernel.transpose(2, 3, 1, 0)
-    kernel = kernel.T
+def _from_torch(tensor: torch.Tensor, flattened: tuple[int, ...] | None) -> np.ndarray:
+    """The inverse of `_to_torch` for kernels; a bias stays. A copy: the net trains on."""
+    value = tensor.detach().cpu().numpy()
+    if value.ndim == 4:
+        value = value.transpose(2, 3, 1, 0)
+    elif value.ndim == 2:
+        value = value.T
     if flattened:
         height, width, channels = flattened
-        kernel = kernel.reshape(channels, height, width, -1).transpose(1, 2, 0, 3)
-        kernel = kernel.reshape(height * width * channels, -1)
-    return kernel
+        value = value.reshape(channels, height, width, -1).transpose(1, 2, 0, 3)
+        value = value.reshape(height * width * channels, -1)
+    return np.array(value, order="C")

@@ -22,17 +22,14 @@ class TensorFlowArm:
     def __init__(self, job: Job) -> None:
         _configure(job)
         self._job = job
-        self._network = network.build(
-            job.layers,
-            job.settings["batch_normalisation"],
-            job.input_size,
-            batch_size=job.settings["batch_size"],
-        )
+        self._network = _native_network(job) if job.native else _network(job)
         # On the CPU: the augmentation runs there, one batch ahead of the training.
         with tf.device("cpu"):
             self._images = tf.constant(job.train.images)
             self._labels = tf.one_hot(job.train.labels, job.classes)
-        self.set_weights(job.initial_weights())
+        self.set_weights(
+            job.with_pretrained(self.weights()) if job.native else job.initial_weights()
+        )
 
     @property
     def device(self) -> str:
@@ -58,7 +55,7 @@ class TensorFlowArm:
                 decay=settings["optimiser"]["weight_decay"],
                 beta_1=settings["optimiser"]["beta_1"],
                 beta_2=settings["optimiser"]["beta_2"],
-                epsilon=settings["optimiser"]["epsilon"],
+                **({} if self._job.native else {"epsilon": settings["optimiser"]["epsilon"]}),
             ),
             keras.losses.CategoricalCrossentropy(
                 from_logits=True, label_smoothing=settings["label_smoothing"]
@@ -151,6 +148,8 @@ class TensorFlowArm:
         return _ready(steps.map(augmented))
 
     def _prepare(self, images: tf.Tensor, matrices: tf.Tensor) -> tf.Tensor:
+        if self._job.native:  # then the net's own first layers do it
+            return tf.cast(images, tf.float32)
         return augment.prepare(
             images,
             matrices,
@@ -158,6 +157,30 @@ class TensorFlowArm:
             self._job.input_size,
             self._job.settings["augmentation"]["fill"],
         )
+
+
+def _network(job: Job) -> keras.Sequential:
+    return network.build(
+        job.layers,
+        job.settings["batch_normalisation"],
+        job.input_size,
+        batch_size=job.settings["batch_size"],
+    )
+
+
+def _native_network(job: Job) -> keras.Sequential:
+    """The net with Keras' own initialisation, dropout and augmentation, drawn from the run's seed."""
+    keras.utils.set_random_seed(job.seed)
+    plain = network.build(
+        job.layers,
+        job.settings["batch_normalisation"],
+        job.input_size,
+        dropout=job.settings["dropout"],
+    )
+    first = augment.own_layers(job.normalisation, job.input_size, job.settings["augmentation"])
+    return keras.Sequential(
+        [keras.Input((job.image_size, job.image_size, 3)), *first, *plain.layers]
+    )
 
 
 class LayerwiseAdam(keras.optimizers.Adam):
@@ -169,13 +192,13 @@ class LayerwiseAdam(keras.optimizers.Adam):
 
     def __init__(self, factors: list[float], decay: float, **arguments) -> None:
         super().__init__(**arguments)
-        self._factors = factors
-        self._decay = decay
+        self.factors = factors
+        self.decay = decay
 
     def update_step(self, gradient, variable, learning_rate):
-        if self._decay and len(variable.shape) > 1:
-            self.assign_sub(variable, variable * learning_rate * self._decay)
-        factor = self._factors[self._get_variable_index(variable)]
+        if self.decay and len(variable.shape) > 1:
+            self.assign_sub(variable, variable * learning_rate * self.decay)
+        factor = self.factors[self._get_variable_index(variable)]
         super().update_step(gradient, variable, learning_rate * factor)
 
 
@@ -211,13 +234,7 @@ class Steering(keras.callbacks.Callback):
             self._phase, self._epoch, step, job.steps_per_epoch, job.settings["schedule"]
         )
         self.model.optimizer.learning_rate.assign(rate * self._rate_factor)
-        dropouts = [x for x in self.model.layers if isinstance(x, network.MaskedDropout)]
-        for index, layer in enumerate(dropouts):
-            layer.mask.assign(
-                protocol.dropout_mask(
-                    job.seed, self._epoch, step, index, layer.mask.shape, job.settings["dropout"]
-                )
-            )
+        network.set_dropout(self.model, job, self._epoch, step)
 
     def on_train_batch_end(self, batch, logs=None):
         self._after_step(self._first_step + batch + 1)
@@ -241,6 +258,8 @@ def _configure(job: Job) -> None:
     tf.config.threading.set_intra_op_parallelism_threads(job.threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     tf.config.experimental.enable_op_determinism()
+    # float32 means float32 on GPUs too, as in the twin.
+    tf.config.experimental.enable_tensor_float_32_execution(False)
     for device in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(device, True)
     keras.config.set_dtype_policy("mixed_bfloat16" if job.precision == "bfloat16" else "float32")

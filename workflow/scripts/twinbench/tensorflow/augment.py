@@ -1,10 +1,12 @@
 """Normalisation, and the one affine warp that rotates, shifts, flips and resizes."""
 
+import keras
 import tensorflow as tf
 
 from twinbench.protocol import Normalisation
 
-_FILL = {"nearest": "NEAREST", "zeros": "CONSTANT"}  # zero is the mean colour after normalisation
+INTERPOLATION = "BILINEAR"
+FILL = {"nearest": "NEAREST", "zeros": "CONSTANT"}  # zero is the mean colour after normalisation
 
 
 def prepare(
@@ -20,16 +22,51 @@ def prepare(
     `protocol.augmentation_matrices`. Pixels are read bilinearly; `fill` (`nearest` or `zeros`) says
     what lies outside the image.
     """
-    pixels = tf.cast(tf.gather(images, normalisation.channels, axis=-1), tf.float32)
-    mean = tf.constant(normalisation.mean, tf.float32)
-    deviation = tf.constant(normalisation.deviation, tf.float32)
     # The operation wants a projective map as eight numbers; the last two are 0 in an affine one.
     transforms = tf.pad(tf.reshape(matrices, (-1, 6)), [[0, 0], [0, 2]])
     return tf.raw_ops.ImageProjectiveTransformV3(
-        images=(pixels - mean) / deviation,
+        images=_normalised(images, normalisation),
         transforms=transforms,
         output_shape=(output_size, output_size),
         fill_value=0.0,
-        interpolation="BILINEAR",
-        fill_mode=_FILL[fill],
+        interpolation=INTERPOLATION,
+        fill_mode=FILL[fill],
     )
+
+
+def own_layers(
+    normalisation: Normalisation, output_size: int, augmentation: dict
+) -> list[keras.layers.Layer]:
+    """As `prepare`, as Keras does it by default: layers of the net that act in training alone.
+
+    Their outputs are what `prepare` gives; in evaluation they resize and normalise.
+    """
+    shift = augmentation["shift_fraction"]
+    flip = (
+        [keras.layers.RandomFlip("horizontal", dtype="float32")]
+        if augmentation["horizontal_flip"]
+        else []
+    )
+    return [
+        *flip,
+        keras.layers.RandomRotation(augmentation["rotation_degrees"] / 360, dtype="float32"),
+        keras.layers.RandomTranslation(shift, shift, dtype="float32"),
+        keras.layers.Resizing(output_size, output_size, dtype="float32"),
+        Normalise(normalisation),
+    ]
+
+
+class Normalise(keras.layers.Layer):
+    def __init__(self, normalisation: Normalisation) -> None:
+        super().__init__(name="normalise", dtype="float32")
+        self._normalisation = normalisation
+
+    def call(self, inputs):
+        return _normalised(inputs, self._normalisation)
+
+
+def _normalised(images: tf.Tensor, normalisation: Normalisation) -> tf.Tensor:
+    """Images (batch, height, width, 3) as float32, their channels as the net expects them."""
+    pixels = tf.cast(tf.gather(images, normalisation.channels, axis=-1), tf.float32)
+    mean = tf.constant(normalisation.mean, tf.float32)
+    return (pixels - mean) / tf.constant(normalisation.deviation, tf.float32)

@@ -5,6 +5,7 @@ import numpy as np
 
 from twinbench import architecture, protocol
 from twinbench.architecture import HEAD, Layer
+from twinbench.job import Job
 from twinbench.protocol import Weights
 
 
@@ -123,15 +124,26 @@ def _layers(layer: Layer, input_shape: tuple[int, ...]) -> list[keras.layers.Lay
     raise TypeError(f"no Keras layer for {layer}")
 
 
+def set_dropout(network: keras.Sequential, job: Job, epoch: int, step: int) -> None:
+    """Give the dropout layers the masks of a training step."""
+    dropouts = [layer for layer in network.layers if isinstance(layer, MaskedDropout)]
+    for index, layer in enumerate(dropouts):
+        layer.mask.assign(
+            protocol.dropout_mask(
+                job.seed, epoch, step, index, layer.mask.shape, job.settings["dropout"]
+            )
+        )
+
+
 def set_weights(network: keras.Sequential, weights: Weights) -> None:
     """Copy framework-free weights into the net; Keras' layout is the framework-free one."""
-    for name, variable in _named_variables(network):
+    for name, variable in named_variables(network).items():
         variable.assign(weights[name])
 
 
 def get_weights(network: keras.Sequential) -> Weights:
     """The inverse of `set_weights`."""
-    return {name: to_array(variable) for name, variable in _named_variables(network)}
+    return {name: to_array(variable) for name, variable in named_variables(network).items()}
 
 
 def to_array(variable: keras.Variable) -> np.ndarray:
@@ -147,12 +159,18 @@ _NORMALISATION_PARTS = {
 }
 
 
-def _named_variables(network: keras.Sequential):
+def named_variables(
+    network: keras.Sequential, trainable: bool = False
+) -> dict[str, keras.Variable]:
+    """The net's variables by their framework-free names: all, or those that are trained."""
+    found = {}
     for layer in network.layers:
         if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense):
-            yield f"{layer.name}/kernel", layer.kernel
-            yield f"{layer.name}/bias", layer.bias
+            found[f"{layer.name}/kernel"] = layer.kernel
+            found[f"{layer.name}/bias"] = layer.bias
         elif isinstance(layer, keras.layers.BatchNormalization):
             name = layer.name.removesuffix("_normalisation")
             for part, attribute in _NORMALISATION_PARTS.items():
-                yield f"{name}/{part}", getattr(layer, attribute)
+                found[f"{name}/{part}"] = getattr(layer, attribute)
+    trained = {id(variable) for variable in network.trainable_variables}
+    return {n: v for n, v in found.items() if not trainable or id(v) in trained}

@@ -1,0 +1,12 @@
+"""Measure TensorFlow's side of the parity ladder."""
+
+from twinbench import command, parity
+from twinbench.tensorflow.measured import MeasuredArm, library
+
+
+def main(arguments):
+    parity.execute(arguments, "tensorflow", MeasuredArm, library)
+
+
+if __name__ == "__main__":
+    command.run(main, parity.parser(__doc__))

@@ -1,0 +1,190 @@
+"""What PyTorch's side of a training is set to, read from the objects in use."""
+
+import inspect
+import math
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from twinbench.architecture import HEAD
+from twinbench.job import Job
+from twinbench.parity import Setting
+from twinbench.pytorch import augment, network
+
+_FILL = {"border": "nearest", "zeros": "zeros"}  # grid_sample's words
+
+
+def describe(
+    job: Job, net: nn.Sequential, optimiser: torch.optim.Optimizer, update: int, types: dict
+) -> dict[str, Setting]:
+    """The settings, with the optimiser as it is at an `update`; `types` are the layers' outputs'."""
+    return {
+        **_optimiser(job, net, optimiser, update),
+        **_layers(net),
+        **_arithmetic(net, types),
+        **_data(job, net),
+        **_process(net),
+    }
+
+
+def _optimiser(
+    job: Job, net: nn.Sequential, optimiser: torch.optim.Optimizer, update: int
+) -> dict[str, Setting]:
+    group = optimiser.param_groups[0]
+    beta_1, beta_2 = group["betas"]
+    epsilon = group["eps"] * math.sqrt(1 - beta_2**update)
+    kind = type(optimiser).__name__
+    names = {id(parameter): name for name, parameter in net.named_parameters()}
+    groups = {names[id(g["params"][0])]: g for g in optimiser.param_groups}
+    decays = {g["weight_decay"] * g["factor"] for n, g in groups.items() if n.endswith(".weight")}
+    others = {g["weight_decay"] for n, g in groups.items() if n.endswith(".bias")}
+    hooks = len(optimiser._optimizer_step_pre_hooks)
+    rates = {name.split(".")[0]: g["factor"] for name, g in groups.items()}
+    return {
+        "optimiser": Setting("Adam", f"{kind}(fused={group['fused']})"),
+        "Adam: beta 1": Setting(f"{beta_1:g}", f"betas[0]={beta_1:g}"),
+        "Adam: beta 2": Setting(f"{beta_2:g}", f"betas[1]={beta_2:g}"),
+        "Adam: epsilon (epsilon-hat)": Setting(
+            f"{epsilon:.4g}", f"eps={group['eps']:.4g} at update {update}"
+        ),
+        "Adam: place of epsilon": Setting("beside the corrected moment", kind),
+        "Adam: largest second moment (AMSGrad)": Setting(
+            str(group["amsgrad"]), f"amsgrad={group['amsgrad']}"
+        ),
+        "weight decay of kernels": Setting(_plain(decays), f"decoupled, {kind}"),
+        "weight decay of biases": Setting(_plain(others), f"decoupled, {kind}"),
+        "clipping of gradients": Setting("none" if not hooks else "hooks", f"{hooks} hooks"),
+        "factors on the rate": Setting(
+            ", ".join(f"{name} {factor:g}" for name, factor in rates.items()),
+            f"{len(groups)} parameter groups",
+        ),
+    }
+
+
+def _plain(numbers: set[float]) -> str:
+    return ", ".join(f"{number:g}" for number in sorted(numbers))
+
+
+def _layers(net: nn.Sequential) -> dict[str, Setting]:
+    lines = [f"{name} {_words(module)}" for name, module in net.named_children()]
+    own = [type(module).__name__ for module in net]
+    weighted = [module for module in net if isinstance(module, nn.Conv2d | nn.Linear)]
+    initialisers = {f"{type(module).__name__}.reset_parameters" for module in weighted}
+    norms = [module for module in net if isinstance(module, nn.BatchNorm2d)]
+    return {
+        "layers": Setting("; ".join(lines), f"Sequential of {len(own)} modules"),
+        "parameters": Setting(
+            str(sum(parameter.numel() for parameter in net.parameters())), "numel()"
+        ),
+        "padding of convolutions": Setting(
+            _plain({module.padding[0] for module in weighted if isinstance(module, nn.Conv2d)}),
+            "the same on each side, Conv2d(padding=)",
+        ),
+        "layers' own initialiser": Setting(" and ".join(sorted(initialisers)), "kaiming_uniform_"),
+        "layout of kernels": Setting("out, in, height, width", "weight of Conv2d and Linear"),
+        "order of flattened inputs": Setting("channels, height, width", "nn.Flatten"),
+        "running variance of batch normalisation": Setting(
+            "unbiased" if norms else "none", f"{len(norms)} BatchNorm2d"
+        ),
+    }
+
+
+def _words(module: nn.Module) -> str:
+    match module:
+        case nn.Conv2d():
+            return (
+                f"convolution {module.kernel_size[0]}x{module.kernel_size[1]} "
+                f"{module.in_channels}->{module.out_channels}, stride {module.stride[0]}, "
+                f"padding {module.padding[0]}, bias {module.bias is not None}"
+            )
+        case nn.Linear():
+            return (
+                f"dense {module.in_features}->{module.out_features}, bias {module.bias is not None}"
+            )
+        case nn.MaxPool2d():
+            rounded = "up" if module.ceil_mode else "down"
+            return (
+                f"maximum of {module.kernel_size}x{module.kernel_size}, stride {module.stride}, "
+                f"padding {module.padding}, rounded {rounded}"
+            )
+        case nn.AdaptiveAvgPool2d():
+            return f"average over {module.output_size}x{module.output_size} parts"
+        case nn.BatchNorm2d():
+            return (
+                f"batch normalisation, epsilon {module.eps:g}, "
+                f"momentum {1 - module.momentum:g} of the old, scale and shift {module.affine}"
+            )
+        case nn.Flatten():
+            return "flatten"
+        case nn.ReLU():
+            return "ReLU"
+        case network.MaskedDropout():
+            return f"dropout of {module.units} units"
+    return type(module).__name__
+
+
+def _arithmetic(net: nn.Sequential, types: dict[str, torch.dtype]) -> dict[str, Setting]:
+    inner = {str(t).removeprefix("torch.") for name, t in types.items() if name != HEAD}
+    head = str(types[HEAD]).removeprefix("torch.")
+    stored = {str(parameter.dtype).removeprefix("torch.") for parameter in net.parameters()}
+    backends = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    subnormal = float(torch.tensor([1e-39]) * torch.tensor([1.0]))
+    return {
+        "type of the weights": Setting(" and ".join(sorted(stored)), "Parameter.dtype"),
+        "arithmetic of the layers": Setting(" and ".join(sorted(inner)), "torch.autocast"),
+        "arithmetic of the head": Setting(head, "torch.autocast"),
+        "TF32 on GPUs": Setting(
+            "on" if any(backends) else "off", f"allow_tf32: matmul, cudnn = {backends}"
+        ),
+        "numbers below 1.2e-38": Setting("kept" if subnormal else "zero", "1e-39 * 1"),
+    }
+
+
+def _data(job: Job, net: nn.Sequential) -> dict[str, Setting]:
+    reduction = inspect.signature(functional.cross_entropy).parameters["reduction"].default
+    fill = augment.PADDING[job.settings["augmentation"]["fill"]]
+    dropouts = [module for module in net if isinstance(module, nn.Dropout | network.MaskedDropout)]
+    smoothing = job.settings["label_smoothing"]
+    return {
+        "loss": Setting("cross-entropy of logits", "functional.cross_entropy"),
+        "reduction of the loss": Setting(f"{reduction} over the batch", f"reduction={reduction}"),
+        "label smoothing": Setting(f"{smoothing:g}", f"label_smoothing={smoothing:g}"),
+        "what lies outside an image": Setting(_FILL[fill], f"grid_sample(padding_mode={fill})"),
+        "interpolation": Setting(augment.INTERPOLATION, "grid_sample"),
+        "means and deviations of the channels": Setting(*_normalisation(job)),
+        "dropout": Setting(
+            "given masks"
+            if all(isinstance(module, network.MaskedDropout) for module in dropouts)
+            else "its own",
+            " and ".join(sorted({type(module).__name__ for module in dropouts})) or "none",
+        ),
+        "running loss and accuracy": Setting("sums in float64", "Tensor"),
+    }
+
+
+def _normalisation(job: Job) -> tuple[str, str]:
+    chosen = job.normalisation
+    numbers = np.concatenate([chosen.mean, chosen.deviation]).astype(np.float32)
+    order = "".join("RGB"[channel] for channel in chosen.channels)
+    return f"{order}: {', '.join(f'{number:g}' for number in numbers)}", "augment.prepare"
+
+
+def _process(net: nn.Sequential) -> dict[str, Setting]:
+    compiled = isinstance(net, torch._dynamo.OptimizedModule)
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    # Channels last: a kernel's channels lie side by side in memory.
+    kernel = next((m.weight for m in net if isinstance(m, nn.Conv2d)), None)
+    last = kernel is None or kernel.is_contiguous(memory_format=torch.channels_last)
+    return {
+        "threads of an operation": Setting(str(torch.get_num_threads()), "get_num_threads()"),
+        "threads between operations": Setting(
+            str(torch.get_num_interop_threads()), "get_num_interop_threads()"
+        ),
+        "deterministic operations": Setting(
+            "yes" if deterministic else "no", "use_deterministic_algorithms"
+        ),
+        "images in memory": Setting("channels last" if last else "channels first", "memory_format"),
+        "execution": Setting("compiled" if compiled else "eager", type(net).__name__),
+    }
