@@ -55,7 +55,14 @@ def flawed(tmp_path_factory) -> Path:
     metrics_file, comparisons_file = folder / "metrics.csv", folder / "comparisons.csv"
     ladder = folder / "parity.csv"
     ladder.write_text(
-        "rung,max_error,tolerance,passed\nforward,1e-7,1e-5,True\nadam,1,1e-5,False\n"
+        "rung,max_error,tolerance,passed,twin,frameworks,unit,reason\n"
+        'forward,1e-7,1e-5,True,net,"pytorch, tensorflow",share,sums\n'
+        'adam,1,1e-5,False,net,"pytorch, tensorflow",share,rounding\n'
+    )
+    (folder / "parity-audit.csv").write_text(
+        "setting,twin,pytorch,tensorflow,pytorch_own,tensorflow_own,status,reason\n"
+        "padding,net,1,2,Conv2d,Conv2D,NOT ACCOUNTED FOR,\n"
+        "loss,net,mean,mean,mean,sum_over_batch_size,same,\n"
     )
     (folder / "statistics.json").write_text(json.dumps(data_statistics()))
     settings = {
@@ -80,6 +87,7 @@ def flawed(tmp_path_factory) -> Path:
         figures=folder / "figures",
         output=folder / "report.md",
         parity=ladder,
+        audit=folder / "parity-audit.csv",
     )
     return folder / "report.md"
 
@@ -112,6 +120,7 @@ def evidence(fake, tmp_path, **changes) -> report.Evidence:
             "reference": report.read_reference(REFERENCE),
             "figures": {name: f"{name}.png" for name in report.FIGURES},
             "parity": None,
+            "audit": None,
             **changes,
         }
     )
@@ -182,10 +191,20 @@ def test_without_a_reference_nothing_is_set_beside_the_measured(make_study, tmp_
 
 
 def test_the_parity_ladder_is_shown_only_when_it_was_run(flawed, make_study, tmp_path):
+    text = section(flawed.read_text(), "Are the twins the same experiment?")
+    assert "| forward | 1e-07 | 1e-05 | share | sums |" in text
+    assert "| adam | **1 FAILS** | 1e-05 |" in text
+    assert "Are the twins" not in rendered(make_study(), tmp_path)
+
+
+def test_a_failed_rung_and_a_failed_audit_are_loud(flawed):
     text = flawed.read_text()
-    assert "| forward | 1e-07 | 1e-05 | yes |" in text
-    assert "| adam | 1 | 1e-05 | **no** |" in text
-    assert "Parity" not in rendered(make_study(), tmp_path)
+    parity = section(text, "Are the twins the same experiment?")
+    assert '**net: pytorch and tensorflow do NOT do the same. The rung "adam" fails**' in parity
+    assert 'the last that holds before it is "forward"' in parity
+    assert "**The audit FAILS: padding differ" in parity
+    assert "| padding | 1 (Conv2d) | 2 (Conv2D) | **NOT ACCOUNTED FOR** |" in parity
+    assert "The twins are not the same experiment" in section(text, "The answer")
 
 
 def test_synthetic_images_are_never_called_cifar10(make_study, tmp_path):

@@ -329,7 +329,19 @@ def _warnings(evidence: Evidence) -> list[str]:
         )
     if evidence.synthetic:
         said.append("The images are synthetic, drawn by this workflow: this is not CIFAR-10.")
+    if _unequal(evidence):
+        said.append(
+            "The twins are not the same experiment: the parity ladder or the audit fails, so a "
+            "difference between the frameworks may come from that."
+        )
     return [f"**Take care:** {' '.join(said)}"] if said else []
+
+
+def _unequal(evidence: Evidence) -> bool:
+    """Whether the frameworks were measured to do different things where they should not."""
+    return (evidence.parity is not None and bool(ladder.failures(evidence.parity))) or (
+        evidence.audit is not None and audit.failed(evidence.audit)
+    )
 
 
 def _proxies(evidence: Evidence) -> list[str]:

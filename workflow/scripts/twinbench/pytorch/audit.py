@@ -172,7 +172,7 @@ def _normalisation(job: Job) -> tuple[str, str]:
 
 
 def _process(net: nn.Sequential) -> dict[str, Setting]:
-    compiled = isinstance(net, torch._dynamo.OptimizedModule)
+    compiled = hasattr(net, "_orig_mod")  # what torch.compile wraps
     deterministic = torch.are_deterministic_algorithms_enabled()
     # Channels last: a kernel's channels lie side by side in memory.
     kernel = next((m.weight for m in net if isinstance(m, nn.Conv2d)), None)
