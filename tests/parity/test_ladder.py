@@ -5,7 +5,7 @@ must be the one that names the fault.
 """
 
 from dataclasses import replace
-from functools import cache
+from functools import cache, wraps
 
 import keras
 import numpy as np
@@ -160,6 +160,8 @@ def another_deviation(patch):
     normalisation = Job.normalisation.fget
 
     def wrong(job):
+        if job.architecture.name == "marker":
+            return normalisation(job)
         return replace(normalisation(job), deviation=normalisation(job).deviation * 0.8)
 
     patch.setattr(Job, "normalisation", property(wrong))
@@ -230,7 +232,10 @@ def padded_unevenly(patch):
 
 
 def leaking_relu(patch):
-    patch.setattr(pytorch_network.nn, "ReLU", lambda: torch.nn.LeakyReLU(0.001))
+    def leaking(self, inputs):
+        return torch.nn.functional.leaky_relu(inputs, 0.001)
+
+    patch.setattr(torch.nn.ReLU, "forward", leaking)
 
 
 def dropout_left_on(patch):
@@ -241,21 +246,21 @@ def dropout_left_on(patch):
 
 
 def loss_summed(patch):
-    cross_entropy = torch.nn.functional.cross_entropy
-    patch.setattr(
-        torch.nn.functional,
-        "cross_entropy",
-        lambda *a, **k: cross_entropy(*a, **{**k, "reduction": "sum"}),
-    )
+    patch_loss(patch, reduction="sum")
 
 
 def labels_smoothed(patch):
+    patch_loss(patch, label_smoothing=0.1)
+
+
+def patch_loss(patch, **changes):
     cross_entropy = torch.nn.functional.cross_entropy
-    patch.setattr(
-        torch.nn.functional,
-        "cross_entropy",
-        lambda *a, **k: cross_entropy(*a, **{**k, "label_smoothing": 0.1}),
-    )
+
+    @wraps(cross_entropy)
+    def changed(*arguments, **named):
+        return cross_entropy(*arguments, **{**named, **changes})
+
+    patch.setattr(torch.nn.functional, "cross_entropy", changed)
 
 
 def one_gradient_larger(patch):
@@ -325,10 +330,6 @@ def another_beta(patch):
     patch_adam(patch, betas=(0.9, 0.99))
 
 
-def largest_moment(patch):
-    patch_adam(patch, amsgrad=True)
-
-
 def patch_adam(patch, **changes):
     adam = torch.optim.AdamW
     patch.setattr(
@@ -347,19 +348,14 @@ def updates_not_counted(patch):
     patch.setattr(PyTorchArm, "_prepare_update", first_again)
 
 
-def clipped_in_training(patch):
+def gradients_that_pile_up_in_training(patch):
     train = PyTorchArm.train_epoch
 
-    def clipped(self, *arguments):
-        hook = self._optimiser.register_step_pre_hook(
-            lambda *_: [p.grad.mul_(0).add_(1e-4) for p in self._network.parameters()] and None
-        )
-        try:
-            return train(self, *arguments)
-        finally:
-            hook.remove()
+    def piling(self, *arguments):
+        self._optimiser.zero_grad = lambda: None
+        return train(self, *arguments)
 
-    patch.setattr(PyTorchArm, "train_epoch", clipped)
+    patch.setattr(PyTorchArm, "train_epoch", piling)
 
 
 def rate_of_training_raised(patch):
@@ -368,7 +364,7 @@ def rate_of_training_raised(patch):
         PyTorchArm,
         "train_epoch",
         lambda self, phase, epoch, first, factor, after: train(
-            self, phase, epoch, first, 30 * factor, after
+            self, phase, epoch, first, 1.2 * factor, after
         ),
     )
 
@@ -418,9 +414,8 @@ MUTANTS = [
     (no_factors_on_the_rate, "one Adam step"),
     (no_warm_up, "one Adam step"),
     (another_beta, "20 Adam steps"),
-    (largest_moment, "20 Adam steps"),
     (updates_not_counted, "20 Adam steps"),
-    (clipped_in_training, "loss over 25 steps"),
+    (gradients_that_pile_up_in_training, "loss over 25 steps"),
     (rate_of_training_raised, "loss over 25 steps"),
 ]
 
@@ -430,8 +425,9 @@ MUTANTS = [
 )
 def test_a_mutant_is_caught_by_its_rung(mutant, rung, monkeypatch):
     other = sound("tensorflow", "plain")[0]
+    trained = sound("pytorch", "plain")[1]
     mutant(monkeypatch)
-    assert failed_rungs(measure("pytorch", "plain")[0], other)[0] == rung
+    assert failed_rungs(measure("pytorch", "plain", trained)[0], other)[0] == rung
 
 
 def test_a_variance_that_is_not_taken_up_is_caught_by_the_evaluation(monkeypatch):

@@ -79,6 +79,17 @@ def test_a_terminated_run_resumes_to_the_same_bits(make_arm, tmp_path, epoch, st
 
 
 @ARMS
+def test_a_native_run_resumes_to_the_same_bits(make_arm, tmp_path):
+    changes = {"protocol": "native", "epochs": 2}
+    _, whole, expected = _train(make_arm, tmp_path / "whole", **changes)
+    with pytest.raises(training.Interrupted):
+        _train(make_arm, tmp_path, TerminatedAt(2, tmp_path / "events", 2, 1), **changes)
+    job, resumed, outcome = _train(make_arm, tmp_path, **changes)
+    assert _without_times(outcome.history) == _without_times(expected.history)
+    assert np.array_equal(resumed.logits(job.test.images), whole.logits(job.test.images))
+
+
+@ARMS
 def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(make_arm, tmp_path):
     logits = []
     for index, seed in enumerate((1, 1, 2)):

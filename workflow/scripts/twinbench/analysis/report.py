@@ -18,6 +18,7 @@ import pandas as pd
 import yaml
 
 from twinbench.analysis import audit, ladder, study
+from twinbench.analysis import defaults as native
 from twinbench.analysis.figures import accuracy_interval
 from twinbench.analysis.statistics import SEEDS_FOR_A_CLAIM
 from twinbench.analysis.wording import (
@@ -134,6 +135,7 @@ def render(template: Path, evidence: Evidence) -> str:
         "common_settings": common_settings,
         "own_settings": own_settings,
         "parity": parity,
+        "defaults": defaults,
         "discussion": discussion,
         "conclusions": conclusions,
         "limits": limits,
@@ -710,6 +712,29 @@ def parity(evidence: Evidence) -> dict[str, Any]:
         "ladder": ladder.table(evidence.parity),
         "audit": audit.report(evidence.audit),
         "findings": [*ladder.findings(evidence.parity), *audit.findings(evidence.audit)],
+    }
+
+
+def defaults(evidence: Evidence) -> dict[str, Any]:
+    """What the frameworks' defaults make of the gap between them; empty without native runs."""
+    found = native.gaps(evidence.jobs)
+    if not found:
+        return {}
+    rows = [
+        [
+            gap.net,
+            f"{FRAMEWORKS.get(gap.first, gap.first)} - {FRAMEWORKS.get(gap.second, gap.second)}",
+            *(str(estimate) for estimate in (gap.native, gap.harmonised, gap.defaults)),
+        ]
+        for gap in found
+    ]
+    return {
+        "table": {
+            "header": ["net", "gap", "by their defaults", "by the same protocol", "defaults make"],
+            "rows": rows,
+        },
+        "findings": [native.finding(gap, FRAMEWORKS) for gap in found],
+        "seeds": found[0].seeds,
     }
 
 

@@ -37,11 +37,14 @@ def _optimiser(
     epsilon = group["eps"] * math.sqrt(1 - beta_2**update)
     kind = type(optimiser).__name__
     names = {id(parameter): name for name, parameter in net.named_parameters()}
-    groups = {names[id(g["params"][0])]: g for g in optimiser.param_groups}
-    decays = {g["weight_decay"] * g["factor"] for n, g in groups.items() if n.endswith(".weight")}
-    others = {g["weight_decay"] for n, g in groups.items() if n.endswith(".bias")}
+    groups = optimiser.param_groups
+    kernels = {g["weight_decay"] * g["factor"] for g in groups if g["params"][0].ndim > 1}
+    others = {g["weight_decay"] for g in groups if g["params"][0].ndim == 1}
     hooks = len(optimiser._optimizer_step_pre_hooks)
-    rates = {name.split(".")[0]: g["factor"] for name, g in groups.items()}
+    rates = {
+        names[id(g["params"][0])].split(".")[0].removesuffix("_normalisation"): g["factor"]
+        for g in groups
+    }
     return {
         "optimiser": Setting("Adam", f"{kind}(fused={group['fused']})"),
         "Adam: beta 1": Setting(f"{beta_1:g}", f"betas[0]={beta_1:g}"),
@@ -53,7 +56,7 @@ def _optimiser(
         "Adam: largest second moment (AMSGrad)": Setting(
             str(group["amsgrad"]), f"amsgrad={group['amsgrad']}"
         ),
-        "weight decay of kernels": Setting(_plain(decays), f"decoupled, {kind}"),
+        "weight decay of kernels": Setting(_plain(kernels), f"decoupled, {kind}"),
         "weight decay of biases": Setting(_plain(others), f"decoupled, {kind}"),
         "clipping of gradients": Setting("none" if not hooks else "hooks", f"{hooks} hooks"),
         "factors on the rate": Setting(
