@@ -18,6 +18,7 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/dataset.smk"
 include: "workflow/rules/weights.smk"
 include: "workflow/rules/training.smk"
+include: "workflow/rules/other_frameworks.smk"
 include: "workflow/rules/parity.smk"
 include: "workflow/rules/analysis.smk"
 

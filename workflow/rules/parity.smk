@@ -26,7 +26,7 @@ for FRAMEWORK in PARITY_QUANTITIES:
             quantities=PARITY_QUANTITIES[FRAMEWORK],
         log:
             f"{STUDY}/logs/measure_{FRAMEWORK}.log",
-        priority: -1  # trainings take longer and go first
+        priority: 1  # these wait for each other, so they start early
         conda:
             f"../../envs/{FRAMEWORK}.yaml"
         threads: 1

@@ -18,6 +18,8 @@ from twinbench.errors import InputError
 from twinbench.files import checksum
 
 _RUN_KEYS = ("framework", "model", "weights", "weights_sha256")
+# Each folder with an arm is a framework.
+FRAMEWORKS = sorted(path.parent.name for path in Path(__file__).parent.glob("*/arm.py"))
 KEYWORDS = ("none", "imagenet", "proxy")
 
 
@@ -46,6 +48,8 @@ class Configuration:
 
     def __init__(self, raw: dict, schema: Path) -> None:
         self._schema = yaml.safe_load(schema.read_text())
+        run = self._schema["properties"]["runs"]["additionalProperties"]
+        run["properties"]["framework"]["enum"] = FRAMEWORKS
         given = _without_null_runs(raw)
         _validate(given, self._schema)
         self.values = _with_defaults(given, self._schema, self._schema)

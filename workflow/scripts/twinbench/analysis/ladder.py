@@ -5,6 +5,7 @@ to report, not an error.
 """
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -311,12 +312,19 @@ def table(ladder: pd.DataFrame) -> dict[str, list[Any]]:
     """A row a rung, a column a twin with its largest errors; failed rungs stand out."""
     names = _columns(ladder)
     rows = []
-    for rung, entries in ladder.groupby("rung", sort=False):
+    for rung, entries in sorted(ladder.groupby("rung", sort=False), key=_position):
         found = {_column(entry, ladder): entry for entry in entries.to_dict("records")}
         first = next(iter(found.values()))
         errors = [_shown(found[name]) if name in found else "-" for name in names]
         rows.append([rung, *errors, f"{first['tolerance']:.2g}", first["unit"], first["reason"]])
     return {"header": ["rung", *names, "tolerance", "error counts", "why not less"], "rows": rows}
+
+
+def _position(group: tuple[str, pd.DataFrame]) -> int:
+    """Where a rung stands, whichever number of steps its name holds."""
+    places = {rung.name.split("{")[0]: place for place, rung in enumerate(RUNGS)}
+    name = re.split(r"(?<= )\d+ steps$", group[0])[0]
+    return places.get(group[0], places.get(name, len(places)))
 
 
 def findings(ladder: pd.DataFrame) -> list[str]:
