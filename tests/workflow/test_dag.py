@@ -29,6 +29,24 @@ def test_the_default_study_is_four_trainings_on_cifar10(workplace):
     assert "pretrain_proxy_pytorch" not in jobs
 
 
+@pytest.mark.parametrize(
+    ("overlay", "trainings"), [("native.yaml", 6), ("unconfounded.yaml", 2), ("demo.yaml", 2)]
+)
+def test_ready_overlays_are_valid_and_measure_parity(workplace, overlay, trainings):
+    result = workplace.snakemake("--dry-run", "--configfile", f"config/{overlay}")
+    assert result.returncode == 0, result.stderr
+    jobs = _jobs(result.stderr + result.stdout)
+    assert jobs["train_pytorch"] == jobs["train_tensorflow"] == trainings
+    assert jobs["measure_pytorch"] == jobs["measure_tensorflow"] == jobs["check_parity"] == 1
+
+
+def test_with_one_framework_alone_there_is_no_parity_to_measure(workplace):
+    overlay = {"runs": {"tensorflow-scratch": None, "tensorflow-pretrained": None}}
+    result = workplace.snakemake("--dry-run", overlay=overlay)
+    assert result.returncode == 0, result.stderr
+    assert "check_parity" not in result.stderr + result.stdout
+
+
 def test_each_seed_adds_one_job_a_run(workplace):
     result = workplace.snakemake(
         "--dry-run", "--quiet", "rules", overlay=TINY | {"seeds": [1, 2, 3]}

@@ -1,6 +1,6 @@
 # Training with any other framework that the package has a folder for: docs/another-arm.md.
 
-for FRAMEWORK in set(CONFIGURATION.frameworks) - {"pytorch", "tensorflow"}:
+for FRAMEWORK in sorted({*CONFIGURATION.frameworks} - {"pytorch", "tensorflow"}):
 
     rule:
         name:
