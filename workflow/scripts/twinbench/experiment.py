@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from twinbench import architecture, command, provenance, sources, splits, training, weights
 from twinbench.architecture import ARCHITECTURES
 from twinbench.checkpoint import Store
+from twinbench.errors import InputError
 from twinbench.files import written_atomically
 from twinbench.job import Job
 from twinbench.memory import keep_freed_memory
@@ -83,6 +84,8 @@ def execute(arguments: argparse.Namespace, make_arm: MakeArm) -> None:
         sys.exit(TERMINATED)
     finally:
         progress.close()
+    if outcome.diagnosis and job.settings["on_collapse"] == "fail":
+        raise InputError(f"{job.run}, seed {job.seed}: collapsed: {outcome.diagnosis}")
     logits = arm.logits(job.test.images)
     _write_history(arguments.history, outcome.history)
     _write_predictions(arguments.predictions, job.test, logits)
@@ -162,8 +165,8 @@ def _facts(arguments: argparse.Namespace, job: Job, arm: Arm, outcome: Outcome) 
         "input_size": job.input_size,
         "epochs_run": len(outcome.history),
         "chosen_epoch": outcome.chosen_epoch,
-        "status": "completed",
-        "diagnosis": None,
+        "status": "collapsed" if outcome.diagnosis else "completed",
+        "diagnosis": outcome.diagnosis,
     }
 
 

@@ -72,9 +72,6 @@ class Measurable(Arm, Protocol):
     def update(self, phase: Phase, epoch: int, step: int, gradients: Weights) -> None:
         """Take the optimiser's step with given gradients of the trained tensors."""
 
-    def loss_sum(self) -> float:
-        """The sum of the losses of the epoch's steps so far."""
-
     def describe(self) -> dict[str, Setting]:
         """Every setting that could make twins differ, read from the objects in use."""
 
@@ -361,7 +358,7 @@ def loss_curve(arm: Measurable, job: Job, phase: Phase, steps: int) -> np.ndarra
 
     def after_step(done: int) -> None:
         nonlocal before
-        total = arm.loss_sum()
+        total = arm.means(done)[0] * done
         losses.append(total - before)
         before = total
         if len(losses) == steps:

@@ -1,6 +1,7 @@
 """PyTorch's part in a training: see `twinbench.training.Arm`."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,8 @@ class PyTorchArm:
                 part.requires_grad_(phase.trained(name))
                 if phase.trained(name):
                     groups += _parameter_groups(part, phase.factors[name], settings["weight_decay"])
+        # torch refuses to train nothing; the collapse guard is what tells of that.
+        groups = groups or [{"params": [torch.nn.Parameter(torch.zeros(1))], "factor": 0.0}]
         self._optimiser = torch.optim.AdamW(
             groups, betas=(settings["beta_1"], settings["beta_2"]), fused=True
         )
@@ -69,7 +72,7 @@ class PyTorchArm:
 
     def train_epoch(
         self, phase: Phase, epoch: int, first_step: int, rate_factor: float, after_step: AfterStep
-    ) -> tuple[float, float]:
+    ) -> None:
         job, settings = self._job, self._job.settings
         steps = job.steps_per_epoch
         if first_step == 0:
@@ -86,6 +89,8 @@ class PyTorchArm:
             correct = (logits.argmax(dim=1) == labels).float().mean()
             self._sums += torch.stack([loss.detach(), correct]).double()
             after_step(step + 1)
+
+    def means(self, steps: int) -> tuple[float, float]:
         loss, accuracy = (self._sums / steps).tolist()
         return loss, accuracy
 
@@ -100,24 +105,42 @@ class PyTorchArm:
         )
         return loss, logits
 
+    def inspect(self, images: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
+        with self._evaluating(), torch.inference_mode(), self._autocast():
+            outputs = self._plain(images)
+            dead = {}
+            for name, module in self._network.named_children():
+                outputs = module(outputs)
+                if isinstance(module, torch.nn.ReLU):
+                    active = outputs.transpose(0, 1).flatten(1).gt(0).any(dim=1)
+                    dead[name.removesuffix("_relu")] = 1 - active.float().mean().item()
+        return outputs.float().cpu().numpy(), dead
+
+    def gradient_norms(self, images: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+        kernels = {
+            name: module.weight
+            for name, module in self._network.named_children()
+            if isinstance(module, torch.nn.Conv2d | torch.nn.Linear) and module.weight.requires_grad
+        }
+        with self._evaluating():
+            with self._autocast():
+                logits = self._network(self._plain(images))
+            loss = functional.cross_entropy(
+                logits.float(), torch.from_numpy(labels).to(self._device)
+            )
+            gradients = torch.autograd.grad(loss, list(kernels.values()))
+        return {n: g.norm().item() for n, g in zip(kernels, gradients, strict=True)}
+
     def _autocast(self) -> torch.autocast:
         enabled = self._job.precision == "bfloat16"
         return torch.autocast(self._device.type, torch.bfloat16, enabled=enabled)
 
     def logits(self, images: np.ndarray) -> np.ndarray:
-        job = self._job
-        self._network.eval()
         outputs = []
-        with torch.inference_mode():
+        with self._evaluating(), torch.inference_mode(), self._autocast():
             for start in range(0, len(images), _EVALUATION_BATCH):
-                batch = torch.from_numpy(images[start : start + _EVALUATION_BATCH])
-                matrices = protocol.plain_matrices(len(batch), job.image_size, job.input_size)
-                batch = batch.to(self._device)
-                prepared = (
-                    self._prepare_natively(batch) if job.native else self._prepare(batch, matrices)
-                )
-                with self._autocast():
-                    outputs.append(self._network(prepared).float().cpu().numpy())
+                batch = self._plain(images[start : start + _EVALUATION_BATCH])
+                outputs.append(self._network(batch).float().cpu().numpy())
         return np.concatenate(outputs)
 
     def state(self) -> dict[str, np.ndarray]:
@@ -177,6 +200,24 @@ class PyTorchArm:
             else:
                 images = self._prepare(images, matrices[step])
             yield step, (images, self._labels[chosen])
+
+    def _plain(self, images: np.ndarray) -> torch.Tensor:
+        """The net's input for images as they are."""
+        job = self._job
+        batch = torch.from_numpy(images).to(self._device)
+        if job.native:
+            return self._prepare_natively(batch)
+        matrices = protocol.plain_matrices(len(images), job.image_size, job.input_size)
+        return self._prepare(batch, matrices)
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        """Within the block nothing is dropped; after it each layer is in the mode it was in."""
+        modes = [(module, module.training) for module in self._network]
+        self._network.eval()
+        yield
+        for module, mode in modes:
+            module.train(mode)
 
     def _prepare(self, images: torch.Tensor, matrices: np.ndarray) -> torch.Tensor:
         return augment.prepare(

@@ -39,9 +39,6 @@ class MeasuredArm(PyTorchArm):
         )
         self._optimiser.step()
 
-    def loss_sum(self) -> float:
-        return self._sums[0].item()
-
     def describe(self) -> dict[str, Setting]:
         self._prepare_update(self._job.settings["learning_rate"])
         return audit.describe(

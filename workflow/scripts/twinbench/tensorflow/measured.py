@@ -41,11 +41,6 @@ class MeasuredArm(TensorFlowArm):
         trained = network.named_variables(self._network, trainable=True)
         optimiser.apply([tf.constant(gradients[name]) for name in trained], list(trained.values()))
 
-    def loss_sum(self) -> float:
-        # Keras' running mean weighs each step's loss with its images.
-        total = next(v for v in self._network.metrics[0].variables if v.name == "total")
-        return float(total) / self._job.settings["batch_size"]
-
     def describe(self) -> dict[str, Setting]:
         return audit.describe(self._job, self._network)
 

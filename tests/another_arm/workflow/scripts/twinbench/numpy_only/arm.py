@@ -48,26 +48,43 @@ class NumPyArm:
 
     def train_epoch(
         self, phase: Phase, epoch: int, first_step: int, rate_factor: float, after_step: AfterStep
-    ) -> tuple[float, float]:
-        steps = self._job.steps_per_epoch
+    ) -> None:
         if first_step == 0:
             self._sums[:] = 0
         for step, images, labels in self._batches(epoch, first_step):
-            loss, accuracy, gradients = self._gradients(epoch, step, images, labels)
+            loss, accuracy, gradients = self._step(epoch, step, images, labels)
             self._update(phase, epoch, step, rate_factor, gradients)
             self._sums += loss, accuracy
             after_step(step + 1)
+
+    def means(self, steps: int) -> tuple[float, float]:
         loss, accuracy = (self._sums / steps).tolist()
         return loss, accuracy
 
+    def inspect(self, images: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
+        dead: dict[str, float] = {}
+        logits, _ = self._forward(self._plain(images), None, dead)
+        return logits, dead
+
+    def gradient_norms(self, images: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+        _, _, gradients = self._gradients(self._plain(images), labels, None, 0.0)
+        return {
+            name.removesuffix("/kernel"): float(np.linalg.norm(value))
+            for name, value in gradients.items()
+            if name.endswith("/kernel")
+        }
+
     def logits(self, images: np.ndarray) -> np.ndarray:
-        job = self._job
         outputs = []
         for start in range(0, len(images), _EVALUATION_BATCH):
             batch = images[start : start + _EVALUATION_BATCH]
-            matrices = protocol.plain_matrices(len(batch), job.image_size, job.input_size)
-            outputs.append(self._forward(self._prepare(batch, matrices), None)[0])
+            outputs.append(self._forward(self._plain(batch), None)[0])
         return np.concatenate(outputs)
+
+    def _plain(self, images: np.ndarray) -> np.ndarray:
+        job = self._job
+        matrices = protocol.plain_matrices(len(images), job.image_size, job.input_size)
+        return self._prepare(images, matrices)
 
     def state(self) -> dict[str, np.ndarray]:
         tensors = {f"network/{name}": value.copy() for name, value in self._weights.items()}
@@ -119,8 +136,13 @@ class NumPyArm:
 
         return mask
 
-    def _forward(self, values: np.ndarray, mask) -> tuple[np.ndarray, list]:
-        """Logits, and for each layer the function that takes its gradients back."""
+    def _forward(
+        self, values: np.ndarray, mask, dead: dict[str, float] | None = None
+    ) -> tuple[np.ndarray, list]:
+        """Logits, and for each layer the function that takes its gradients back.
+
+        `dead`, if given, gets the share of each ReLU layer's units that no image activates.
+        """
         backward, dropouts = [], 0
         for layer in self._job.layers:
             match layer:
@@ -145,14 +167,24 @@ class NumPyArm:
             if isinstance(layer, Convolution | Dense) and layer.name != HEAD:
                 active = values > 0
                 values = values * active
+                if dead is not None:
+                    used = active.any(axis=tuple(range(active.ndim - 1)))
+                    dead[layer.name] = float(1 - used.mean())
                 backward.append(lambda gradient, active=active: (gradient * active, {}))
         return values, backward
 
-    def _gradients(
+    def _step(
         self, epoch: int, step: int, images: np.ndarray, labels: np.ndarray
     ) -> tuple[float, float, Weights]:
-        logits, backward = self._forward(images, self._masks(epoch, step, len(images)))
-        smoothing, classes = self._job.settings["label_smoothing"], logits.shape[1]
+        mask = self._masks(epoch, step, len(images))
+        return self._gradients(images, labels, mask, self._job.settings["label_smoothing"])
+
+    def _gradients(
+        self, images: np.ndarray, labels: np.ndarray, mask, smoothing: float
+    ) -> tuple[float, float, Weights]:
+        """Loss, accuracy, and the gradients of the trained tensors."""
+        logits, backward = self._forward(images, mask)
+        classes = logits.shape[1]
         targets = np.full_like(logits, smoothing / classes)
         targets[np.arange(len(labels)), labels] += 1 - smoothing
         logs = log_softmax(logits, axis=1)

@@ -16,14 +16,11 @@ class MeasuredArm(NumPyArm):
 
     def loss_and_gradients(self, phase: Phase, epoch: int, step: int) -> tuple[float, Weights]:
         _, images, labels = next(self._batches(epoch, step))
-        loss, _, gradients = self._gradients(epoch, step, images, labels)
+        loss, _, gradients = self._step(epoch, step, images, labels)
         return loss, gradients
 
     def update(self, phase: Phase, epoch: int, step: int, gradients: Weights) -> None:
         self._update(phase, epoch, step, 1.0, gradients)
-
-    def loss_sum(self) -> float:
-        return float(self._sums[0])
 
     def describe(self) -> dict[str, Setting]:
         settings = self._job.settings
