@@ -12,7 +12,7 @@ TRAINING_COMMAND = (
 
 rule train_pytorch:
     input:
-        code=code("train_pytorch.py"),
+        code=code("train_pytorch.py", "pytorch"),
         train=f"{DATA}/train.safetensors",
         validation=f"{DATA}/validation.safetensors",
         test=f"{DATA}/test.safetensors",
@@ -47,7 +47,7 @@ rule train_pytorch:
 
 rule train_tensorflow:
     input:
-        code=code("train_tensorflow.py"),
+        code=code("train_tensorflow.py", "tensorflow"),
         train=f"{DATA}/train.safetensors",
         validation=f"{DATA}/validation.safetensors",
         test=f"{DATA}/test.safetensors",
