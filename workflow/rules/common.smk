@@ -1,5 +1,6 @@
 # What the stages share: the config, where things lie, and the functions that find inputs and settings.
 
+import platform
 import shlex
 import sys
 from pathlib import Path
@@ -15,15 +16,29 @@ SCRIPTS = WORKFLOW / "scripts"
 ENVIRONMENTS = WORKFLOW.parent / "envs"
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
+from twinbench import workplace
 from twinbench.configuration import Configuration, canonical
 from twinbench.errors import InputError
 from twinbench.interpreter import put_first_on_path
 from twinbench.sources import imported_files
 
+RESULTS = Path("results")
+CLOCK_OFFSET = workplace.clock_offset()
+
 try:
     CONFIGURATION = Configuration(config, WORKFLOW / "schemas" / "config.schema.yaml")
+    if workflow.is_main_process:
+        for folder in (Path(".snakemake"), RESULTS):
+            workplace.check_writable(folder)
+        workplace.check_clock(RESULTS)
 except InputError as error:
     raise WorkflowError(str(error)) from None
+
+if workflow.is_main_process:
+    LIFE, removed = workplace.announce(Path(".snakemake"), platform.node())
+    if removed:
+        logger.info("An earlier run in this folder was killed: its lock is removed.")
 
 DATA = f"results/data/{CONFIGURATION.dataset_name}"
 STUDY = f"results/{CONFIGURATION.study}"
@@ -35,14 +50,25 @@ if not workflow.deployment_settings.deployment_method:
     put_first_on_path()
 
 
+def warn_of_the_clock():
+    """At the end: times of files that misled the next run would cost all that was done."""
+    warning = workplace.told_of_the_clock(CLOCK_OFFSET, RESULTS)
+    if warning:
+        logger.warning(warning)
+
+
 def code(name, environment=None):
     """The entry script `name`, every file of the package that it imports, and what it runs on.
 
     The script is the first. `environment` names a file of envs/: another version of a library then
     counts as another code, with conda or without.
     """
-    script = SCRIPTS / name
-    files = [script, *(path for path in imported_files(script) if path != script)]
+    folder = SCRIPTS.absolute()
+    imported = [path.relative_to(folder) for path in imported_files(folder / name)]
+    files = [
+        SCRIPTS / name,
+        *(SCRIPTS / path for path in imported if str(path) != name),
+    ]
     if environment:
         files.append(ENVIRONMENTS / f"{environment}.yaml")
     return [str(path) for path in files]

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from twinbench import architecture, command, provenance, sources, splits, training, weights
+from twinbench import architecture, command, devices, provenance, sources, splits, training, weights
 from twinbench.architecture import ARCHITECTURES
 from twinbench.checkpoint import Store
 from twinbench.files import written_atomically
@@ -48,12 +48,19 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         tensorboard=Path,
     )
     result.add_argument("--weights", type=Path, help="framework-free weights to start from")
-    result.add_argument("--checkpoint-steps", type=int, help="save every so many steps as well")
+    result.add_argument(
+        "--checkpoint-steps", type=int, default=0, help="save every so many steps as well, if not 0"
+    )
     return result
 
 
 def execute(arguments: argparse.Namespace, make_arm: MakeArm) -> None:
     """Train a run and write its files. After SIGTERM exits with 143, its state saved."""
+    with devices.leased(arguments.settings["training"]["device"]):
+        _execute(arguments, make_arm)
+
+
+def _execute(arguments: argparse.Namespace, make_arm: MakeArm) -> None:
     started = datetime.now(UTC)
     start = time.monotonic()
     job = _load(arguments)
@@ -63,6 +70,7 @@ def execute(arguments: argparse.Namespace, make_arm: MakeArm) -> None:
     sums = provenance.checksums(inputs)
     keep_freed_memory()
     arm = make_arm(job)
+    devices.check(arguments.settings["training"]["device"], arm.device)
     libraries = provenance.versions(arm.libraries)
     store = Store(arguments.history.parent, "run", _key(arguments, job, arm, sums, libraries))
     log.info(

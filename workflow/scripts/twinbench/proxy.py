@@ -9,11 +9,12 @@ import hashlib
 import json
 import logging
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from twinbench import command, protocol, provenance, sources, synthetic, training
+from twinbench import command, devices, protocol, provenance, sources, synthetic, training
 from twinbench.architecture import ARCHITECTURES
 from twinbench.checkpoint import Store
 from twinbench.experiment import TERMINATED, MakeArm
@@ -39,8 +40,17 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     )
 
 
-def pretrain(arguments: argparse.Namespace, make_arm: MakeArm) -> Weights:
-    """Train the net on the source task; its weights, the head for the source classes included."""
+def pretrain(
+    arguments: argparse.Namespace, make_arm: MakeArm, write: Callable[[Path, Weights], None]
+) -> None:
+    """Train the net on the source task and `write` its weights, the source classes' head included."""
+    with devices.leased(arguments.settings["training"]["device"]):
+        _pretrain(arguments, make_arm, write)
+
+
+def _pretrain(
+    arguments: argparse.Namespace, make_arm: MakeArm, write: Callable[[Path, Weights], None]
+) -> None:
     settings = arguments.settings
     job = Job(
         run=f"{arguments.model} on the source task",
@@ -56,6 +66,7 @@ def pretrain(arguments: argparse.Namespace, make_arm: MakeArm) -> Weights:
     )
     keep_freed_memory()
     arm = make_arm(job)
+    devices.check(settings["training"]["device"], arm.device)
     key = {
         "settings": settings,
         "code": sources.checksums(Path(sys.argv[0]).resolve()),
@@ -74,8 +85,8 @@ def pretrain(arguments: argparse.Namespace, make_arm: MakeArm) -> Weights:
         sys.exit(TERMINATED)
     finally:
         progress.close()
+    write(arguments.output, protocol.fold_batch_normalisation(arm.weights()))
     store.clear()
-    return protocol.fold_batch_normalisation(arm.weights())
 
 
 def _draw(count: int, seed: int) -> Split:

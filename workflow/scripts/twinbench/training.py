@@ -17,7 +17,7 @@ from typing import Protocol
 import numpy as np
 
 from twinbench import protocol
-from twinbench.checkpoint import Checkpoint, Store, Tensors
+from twinbench.checkpoint import Checkpoint, Pace, Store, Tensors
 from twinbench.job import Job
 from twinbench.progress import Progress
 from twinbench.protocol import Phase, Weights
@@ -85,26 +85,27 @@ def train(job: Job, arm: Arm, store: Store, progress: Progress) -> Outcome:
 
     Raises `Interrupted` after SIGTERM, once the state is saved.
     """
-    keep = job.settings["keep"]
+    keep, patience = job.settings["keep"], job.settings["early_stopping"]["patience"]
+    pace = Pace()
     history, best, first_step, seconds = _resume(job, arm, store, progress)
     with _interruption() as interrupted:
         for phase, epoch in _remaining_epochs(job, len(history)):
+            if protocol.should_stop(history, patience):
+                log.info("no better validation loss lately: stopped after epoch %d", epoch - 1)
+                break
             if epoch == phase.first_epoch and first_step == 0:
                 arm.start_phase(phase)
-            save = partial(_save, arm, store, best, history)
+            save = partial(_save, arm, store, pace, best, history)
             row = _train_epoch(
-                job, arm, progress, phase, epoch, first_step, seconds, save, interrupted
+                job, arm, progress, pace, phase, epoch, first_step, seconds, save, interrupted
             )
             history = [*history, row]
             first_step, seconds = 0, 0.0
             progress.epoch(row)
             if protocol.chosen_epoch(history, keep) == epoch:
                 best = arm.weights()
-            if protocol.should_stop(history, job.settings["early_stopping"]["patience"]):
-                log.info("no better validation loss lately: stopped after epoch %d", epoch)
-                break
-            if epoch < job.settings["epochs"]:
-                _save(arm, store, best, history, 0, 0.0)
+            if pace.due_after_epoch() or interrupted():
+                _save(arm, store, pace, best, history, 0, 0.0)
             if interrupted():
                 raise Interrupted(f"after epoch {epoch}")
     arm.set_weights(best)
@@ -115,6 +116,7 @@ def _train_epoch(
     job: Job,
     arm: Arm,
     progress: Progress,
+    pace: Pace,
     phase: Phase,
     epoch: int,
     first_step: int,
@@ -130,6 +132,7 @@ def _train_epoch(
     def after_step(done: int) -> None:
         progress.step(epoch, done, steps)
         due = job.checkpoint_steps and done % job.checkpoint_steps == 0
+        due = due or pace.due_within_epoch()
         if done < steps and (due or interrupted()):
             save(done, time.monotonic() - start)
         if done < steps and interrupted():
@@ -161,11 +164,19 @@ def _remaining_epochs(job: Job, done: int) -> Iterator[tuple[Phase, int]]:
 
 
 def _save(
-    arm: Arm, store: Store, best: Weights, history: list[dict], step: int, seconds: float
+    arm: Arm,
+    store: Store,
+    pace: Pace,
+    best: Weights,
+    history: list[dict],
+    step: int,
+    seconds: float,
 ) -> None:
-    tensors = {f"arm/{name}": tensor for name, tensor in arm.state().items()}
-    tensors |= {f"best/{name}": tensor for name, tensor in best.items()}
-    store.save(Checkpoint(tensors, {"history": history, "step": step, "seconds": seconds}))
+    with pace.measured():
+        tensors = {f"arm/{name}": tensor for name, tensor in arm.state().items()}
+        tensors |= {f"best/{name}": tensor for name, tensor in best.items()}
+        state = {"history": history, "step": step, "seconds": seconds}
+        store.save(Checkpoint(tensors, state))
 
 
 def _resume(
