@@ -4,7 +4,7 @@ import logging
 
 import numpy as np
 import pytest
-from twinbench.checkpoint import Checkpoint, Store
+from twinbench.checkpoint import Checkpoint, Pace, Store
 from twinbench.errors import InputError
 
 KEY = "ab" * 32
@@ -67,3 +67,38 @@ def test_a_full_disk_is_one_clear_line_and_leaves_the_old_checkpoint(
         store.save(large)
     assert store.load().state == checkpoint.state
     assert [path.name for path in tmp_path.iterdir()] == [store.path.name]
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that stands still until it is set forward."""
+
+    class Clock:
+        now = 1000.0
+
+    monkeypatch.setattr("time.monotonic", lambda: Clock.now)
+    return Clock
+
+
+def test_the_first_epoch_is_saved_and_short_ones_only_now_and_then(clock):
+    pace, saved = Pace(), []
+    for epoch in range(1, 101):
+        clock.now += 10
+        if pace.due_after_epoch():
+            saved.append(epoch)
+            with pace.measured():
+                clock.now += 1
+    assert saved[0] == 1
+    assert len(saved) <= 100 * 10 * 0.02 + 1  # two per cent of the time, and the first
+    assert str(pace).startswith(f"{len(saved)} written in {len(saved)}.00 s, ")
+
+
+def test_every_long_epoch_is_saved_and_within_it_every_ten_minutes(clock):
+    pace = Pace()
+    for _ in range(5):
+        clock.now += 300
+        assert pace.due_after_epoch() and not pace.due_within_epoch()
+        with pace.measured():
+            clock.now += 5
+    clock.now += 601
+    assert pace.due_within_epoch()

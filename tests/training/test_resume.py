@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from support import make_job
 from twinbench import training
-from twinbench.checkpoint import Store
+from twinbench.checkpoint import Pace, Store
 from twinbench.progress import Progress
 
 # Two phases, dropout, augmentation, decay and a schedule: all that could depend on history.
@@ -75,6 +75,16 @@ def test_a_terminated_run_resumes_to_the_same_bits(make_arm, tmp_path, epoch, st
     weights = whole.weights()
     for name, value in resumed.weights().items():
         assert np.array_equal(value, weights[name]), name
+    assert np.array_equal(resumed.logits(job.test.images), whole.logits(job.test.images))
+
+
+@ARMS
+def test_a_training_that_had_ended_is_not_trained_again(make_arm, tmp_path, monkeypatch):
+    # Killed while its outputs were written, say. Its epochs are short, yet each is saved here.
+    monkeypatch.setattr(Pace, "due_after_epoch", lambda pace: True)
+    job, whole, expected = _train(make_arm, tmp_path)
+    _, resumed, outcome = _train(make_arm, tmp_path)
+    assert outcome.history == expected.history  # the very rows, times included
     assert np.array_equal(resumed.logits(job.test.images), whole.logits(job.test.images))
 
 

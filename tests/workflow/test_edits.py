@@ -354,51 +354,50 @@ def test_code_that_is_left_out_of_the_tracking_fails_its_row(project):
             path.write_text(text)
 
 
-class TestArchives:
-    """The checksum decides what an archive is, not where it comes from, nor the code that fetches it."""
+# The checksum decides what an archive is, not where it comes from, nor the code that fetches it.
+ARCHIVE = "results/data/cifar10/archive.tar.gz"
 
-    TARGET = "results/data/cifar10/archive.tar.gz"
 
-    @pytest.fixture(scope="class")
-    def fetched(self, tmp_path_factory, project_in):
-        from twinbench import synthetic
-        from twinbench.files import checksum
+@pytest.fixture(scope="module")
+def fetched(tmp_path_factory, project_in):
+    from twinbench import synthetic
+    from twinbench.files import checksum
 
-        place = project_in(tmp_path_factory.mktemp("fetched"))
-        for seed, name in enumerate(("own.tar.gz", "other.tar.gz")):
-            synthetic.write_archive(place.folder / name, 100, 100, seed)
-        (place.folder / "same.tar.gz").write_bytes((place.folder / "own.tar.gz").read_bytes())
-        dataset = {
-            name: {"archive": name, "sha256": checksum(place.folder / name)}
-            for name in ("own.tar.gz", "same.tar.gz", "other.tar.gz")
-        }
-        result = place.snakemake(self.TARGET, overlay={"dataset": dataset["own.tar.gz"]})
-        assert result.returncode == 0, result.stderr
-        return place, dataset
+    place = project_in(tmp_path_factory.mktemp("fetched"))
+    for seed, name in enumerate(("own.tar.gz", "other.tar.gz")):
+        synthetic.write_archive(place.folder / name, 100, 100, seed)
+    (place.folder / "same.tar.gz").write_bytes((place.folder / "own.tar.gz").read_bytes())
+    dataset = {
+        name: {"archive": name, "sha256": checksum(place.folder / name)}
+        for name in ("own.tar.gz", "same.tar.gz", "other.tar.gz")
+    }
+    result = place.snakemake(ARCHIVE, overlay={"dataset": dataset["own.tar.gz"]})
+    assert result.returncode == 0, result.stderr
+    return place, dataset
 
-    @pytest.mark.parametrize(
-        ("change", "jobs"),
-        [
-            ({}, set()),
-            ({"archive": "same.tar.gz"}, set()),
-            ({"archive": None}, set()),
-            ({"archive": None, "url": "https://example.org/cifar-10-binary.tar.gz"}, set()),
-            ("other.tar.gz", {"import_archive"}),
-        ],
-        ids=["nothing", "another path", "downloaded instead", "another address", "another archive"],
-    )
-    def test_an_archive_is_fetched_again_only_if_it_is_another(self, fetched, change, jobs):
-        place, dataset = fetched
-        changed = dataset[change] if isinstance(change, str) else dataset["own.tar.gz"] | change
-        result = place.snakemake("--dry-run", self.TARGET, overlay={"dataset": changed})
-        assert result.returncode == 0, result.stderr
-        assert jobs_of(result.stdout + result.stderr) == jobs
 
-    def test_code_that_fetches_is_not_tracked(self, fetched):
-        place, dataset = fetched
-        script("import_archive")(place.folder, {})
-        result = place.snakemake(
-            "--dry-run", self.TARGET, overlay={"dataset": dataset["own.tar.gz"]}
-        )
-        place.renew()
-        assert jobs_of(result.stdout + result.stderr) == set()
+@pytest.mark.parametrize(
+    ("change", "jobs"),
+    [
+        ({}, set()),
+        ({"archive": "same.tar.gz"}, set()),
+        ({"archive": None}, set()),
+        ({"archive": None, "url": "https://example.org/cifar-10-binary.tar.gz"}, set()),
+        ("other.tar.gz", {"import_archive"}),
+    ],
+    ids=["nothing", "another path", "downloaded instead", "another address", "another archive"],
+)
+def test_an_archive_is_fetched_again_only_if_it_is_another(fetched, change, jobs):
+    place, dataset = fetched
+    changed = dataset[change] if isinstance(change, str) else dataset["own.tar.gz"] | change
+    result = place.snakemake("--dry-run", ARCHIVE, overlay={"dataset": changed})
+    assert result.returncode == 0, result.stderr
+    assert jobs_of(result.stdout + result.stderr) == jobs
+
+
+def test_code_that_fetches_is_not_tracked(fetched):
+    place, dataset = fetched
+    script("import_archive")(place.folder, {})
+    result = place.snakemake("--dry-run", ARCHIVE, overlay={"dataset": dataset["own.tar.gz"]})
+    place.renew()
+    assert jobs_of(result.stdout + result.stderr) == set()

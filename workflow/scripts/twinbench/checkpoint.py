@@ -98,8 +98,9 @@ class Pace:
     _LONGEST = 600  # seconds
 
     def __init__(self) -> None:
+        self._start = self._last = time.monotonic()
         self._cost = 0.0  # seconds that the last one took, unknown before the first
-        self._last = time.monotonic()
+        self._written, self._spent = 0, 0.0
 
     def due_after_epoch(self) -> bool:
         return time.monotonic() - self._last >= self._cost / self._SHARE
@@ -114,6 +115,11 @@ class Pace:
         yield
         self._last = time.monotonic()
         self._cost = self._last - start
+        self._written, self._spent = self._written + 1, self._spent + self._cost
+
+    def __str__(self) -> str:
+        share = self._spent / max(time.monotonic() - self._start, 1e-9)
+        return f"{self._written} written in {self._spent:.2f} s, {100 * share:.1f} % of the time"
 
 
 def _digest(tensors: Tensors, state: str) -> str:

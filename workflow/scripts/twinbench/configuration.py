@@ -185,8 +185,7 @@ def _typed(value: object, schema: dict, root: dict) -> object:
     """A copy of `value` in which equal settings are equal values, of the kinds that the schema wants.
 
     Text is read where none is wanted: Snakemake hands over all that stands inside lists and groups on
-    its command line as text, and YAML takes 1e-3 for text. Whole numbers become fractions where the
-    schema has fractions, so that 15 and 15.0 are one setting.
+    its command line as text, and YAML takes 1e-3 for text. 15 and 15.0 are one setting.
     """
     if isinstance(value, dict):
         parts = _parts(schema, root)
@@ -198,13 +197,11 @@ def _typed(value: object, schema: dict, root: dict) -> object:
     text_is_wanted = not kinds or "string" in kinds
     if isinstance(value, str) and (not text_is_wanted or (value == "null" and "null" in kinds)):
         value = _read(value)
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not isinstance(value, float):
         return value
     if not math.isfinite(value):
         return str(value)  # which the schema refuses
-    if "integer" in kinds and float(value).is_integer():
-        return int(value)
-    return float(value) if "number" in kinds else value
+    return int(value) if value.is_integer() else value
 
 
 def _parts(schema: dict, root: dict) -> dict[str, dict]:

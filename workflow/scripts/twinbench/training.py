@@ -108,6 +108,7 @@ def train(job: Job, arm: Arm, store: Store, progress: Progress) -> Outcome:
                 _save(arm, store, pace, best, history, 0, 0.0)
             if interrupted():
                 raise Interrupted(f"after epoch {epoch}")
+    log.info("checkpoints: %s", pace)
     arm.set_weights(best)
     return Outcome(history, protocol.chosen_epoch(history, keep))
 

@@ -16,7 +16,9 @@ _TOLERANCE = 5.0  # seconds between the clocks of a file server and of this mach
 
 def check_writable(folder: Path) -> None:
     """Raise `InputError` unless files can be made in `folder`, or it can be made itself."""
-    existing = next(path for path in (folder, *folder.absolute().parents) if os.path.exists(path))
+    existing = next(
+        path for path in (folder, *folder.absolute().parents) if os.access(path, os.F_OK)
+    )
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         raise InputError(
             f"{existing}: no permission to write there; "
