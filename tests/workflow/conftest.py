@@ -43,6 +43,7 @@ class Workplace:
 
     def renew(self) -> None:
         """Put the project's files back as they were; results and Snakemake's records stay."""
+        self.folder.mkdir(exist_ok=True)
         for name in PROJECT:
             target = self.folder / name
             if target.is_dir():

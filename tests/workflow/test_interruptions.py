@@ -11,6 +11,7 @@ import signal
 import subprocess
 import time
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import h5py
@@ -25,45 +26,78 @@ pytestmark = pytest.mark.slow
 # Saved after each step, so that each start gets further; no setting of the experiment.
 OFTEN = (
     "--set-resources",
-    *(f"train_{framework}:checkpoint_steps=1" for framework in ("pytorch", "tensorflow")),
+    *(
+        f"{rule}_{framework}:checkpoint_steps=1"
+        for rule in ("train", "pretrain_proxy")
+        for framework in ("pytorch", "tensorflow")
+    ),
 )
-LONGEST = 12.0  # seconds from a start's first job to its kill: some fall into imports, some after
+LONGER = TINY | {"training": {"epochs": 2, "batch_size": 16}}
+IMPATIENT = 0.25  # the share of kills that do not wait for anything to be done
+LONGEST = 5.0  # seconds from a step forward to the kill
+
+LOG = "study.log"
 
 # Times differ from run to run, and what is made of times. All else must be the same.
 TIMES = re.compile(r"seconds|images_per_second|^started$")
 
 
-def kill_until(place, number: int, kills: int, generator: random.Random) -> list[str]:
-    """Run the tiny study, with `kills` signals to its whole process group, to its end.
+def kill_until(
+    place, overlay: dict, number: int, kills: int, generator: random.Random
+) -> list[str]:
+    """Run a study, with `kills` signals to its whole process group, to its end.
 
-    Returns what was under way at each kill.
+    The instants are random, but most come after some step forward, so that they fall all over the
+    study's course. Returns what was under way at each.
     """
     struck = []
     while len(struck) < kills:
-        with open(place.folder / "killed.log", "wb") as log:
-            process = subprocess.Popen(
-                place.command(*OFTEN, overlay=TINY),
-                cwd=place.folder,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        wait_for_a_job(process, place.folder / "killed.log")
+        process = start(place, overlay)
+        wait_for_a_job(process, place.folder / LOG)
+        if generator.random() > IMPATIENT:
+            wait_for_a_step(process, place.folder / "results")
         time.sleep(generator.uniform(0, LONGEST))
-        under_way = process.poll() is None
-        os.killpg(process.pid, number) if under_way else None
-        process.wait(timeout=120)
-        wait_for_the_group(process.pid)
-        if not under_way:
+        if process.poll() is not None:
             break
-        struck.append(jobs_under_way(place.folder / "killed.log"))
-    result = place.snakemake(*OFTEN, overlay=TINY)
+        struck.append(jobs_under_way(place.folder / LOG))
+        os.killpg(process.pid, number)
+        process.wait(timeout=300)
+        wait_for_the_group(process.pid)
+    result = place.snakemake(*OFTEN, overlay=overlay)
     assert result.returncode == 0, result.stderr[-5000:]
     return struck
 
 
+def start(place, overlay: dict) -> subprocess.Popen:
+    """Snakemake in a process group of its own, with its messages in a file."""
+    with open(place.folder / LOG, "wb") as log:
+        return subprocess.Popen(
+            place.command(*OFTEN, overlay=overlay),
+            cwd=place.folder,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
 def wait_for_a_job(process: subprocess.Popen, log: Path) -> None:
     while process.poll() is None and "\nJob " not in log.read_text(errors="replace"):
+        time.sleep(0.1)
+
+
+def wait_for_a_step(process: subprocess.Popen, results: Path) -> None:
+    """Until a checkpoint or an output is written."""
+
+    def written() -> set:
+        found = set()
+        for path in results.rglob("*.*"):
+            if path.suffix != ".log":
+                with suppress(FileNotFoundError):
+                    found.add((path, path.stat().st_mtime_ns))
+        return found
+
+    before = written()
+    while process.poll() is None and written() <= before:
         time.sleep(0.1)
 
 
@@ -183,12 +217,65 @@ def test_the_comparison_notices_a_difference(finished, tmp_path):
     assert content(tmp_path / "second" / "other.parquet") != content(predictions)
 
 
+@pytest.fixture
+def reference(kills, request, tmp_path_factory):
+    """A study that was left alone, and its overlay: for many kills a longer one."""
+    if kills <= 5:
+        return request.getfixturevalue("finished"), TINY
+    place = request.getfixturevalue("project_in")(tmp_path_factory.mktemp("reference"))
+    result = place.snakemake(overlay=LONGER)
+    assert result.returncode == 0, result.stderr[-5000:]
+    return place, LONGER
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=lambda n: n.name)
-def test_a_killed_study_ends_with_the_same_results(finished, workplace, kills, number, capsys):
+def test_a_killed_study_ends_with_the_same_results(reference, workplace, kills, number, capsys):
+    undisturbed, overlay = reference
     seed = int(os.environ.get("KILL_SEED", random.SystemRandom().randrange(10**6)))
-    struck = kill_until(workplace, number, kills, random.Random(seed))
+    struck = kill_until(workplace, overlay, number, kills, random.Random(seed))
     with capsys.disabled():
         print(f"\n{number.name}, seed {seed}, {len(struck)} kills:", *struck, sep="\n  ")
     assert len(struck) == kills, "the study was done before the last kill"
-    assert differences(finished.folder / "results", workplace.folder / "results") == []
+    assert differences(undisturbed.folder / "results", workplace.folder / "results") == []
     assert not list((workplace.folder / "results").rglob(".*checkpoint*"))
+
+
+def test_two_runs_in_one_folder_and_the_lock_of_a_killed_one(workplace):
+    first = start(workplace, TINY)
+    try:
+        wait_for_a_job(first, workplace.folder / LOG)
+        second = workplace.snakemake(overlay=TINY)
+        assert second.returncode != 0
+        assert "cannot be locked" in second.stderr
+        assert first.poll() is None, "the second run disturbed the first"
+    finally:
+        os.killpg(first.pid, signal.SIGKILL)
+        first.wait()
+    third = workplace.snakemake("results/data/tiny/archive.tar.gz", overlay=TINY)
+    assert third.returncode == 0, third.stderr
+    assert "An earlier run in this folder was killed: its lock is removed" in third.stderr
+
+
+def test_results_that_cannot_be_written_are_told_before_any_job(workplace):
+    (workplace.folder / "results").write_text("not a folder, which binds root too")
+    result = workplace.snakemake(overlay=TINY)
+    assert result.returncode != 0
+    assert re.search(r"^results: no permission to write there; ", result.stderr, re.M), (
+        result.stderr
+    )
+
+
+def test_a_clock_that_was_set_back_is_told_before_any_job(workplace):
+    archive = "results/data/tiny/archive.tar.gz"
+    assert workplace.snakemake(archive, overlay=TINY).returncode == 0
+    os.utime(workplace.folder / archive, (time.time() + 3600,) * 2)
+    result = workplace.snakemake(overlay=TINY)
+    assert result.returncode != 0
+    found = re.search(
+        rf"^{archive} is dated .* the clock was set back; .*: (.*)$", result.stderr, re.M
+    )
+    assert found, result.stderr
+    # What the message advises helps, and reruns nothing.
+    subprocess.run(found[1], shell=True, cwd=workplace.folder, check=True)
+    result = workplace.snakemake("--dry-run", archive, overlay=TINY)
+    assert "Nothing to be done" in result.stdout + result.stderr

@@ -45,12 +45,14 @@ rule pretrain_proxy_pytorch:
         mem_mb=4000,
         runtime=240,
         gpu=1,
+        checkpoint_steps=0,
     params:
         settings=canonical(CONFIGURATION.proxy("alexnet")),
     message:
         "Pretraining proxy weights for AlexNet on synthetic images"
     shell:
         "python {input.code[0]} --settings {params.settings:q} --model alexnet --threads {threads}"
+        " --checkpoint-steps {resources.checkpoint_steps}"
         " --output {output.weights} --tensorboard {output.tensorboard} --log {log}"
 
 
@@ -70,12 +72,14 @@ rule pretrain_proxy_tensorflow:
         mem_mb=4000,
         runtime=240,
         gpu=1,
+        checkpoint_steps=0,
     params:
         settings=canonical(CONFIGURATION.proxy("vgg16")),
     message:
         "Pretraining proxy weights for VGG16 on synthetic images"
     shell:
         "python {input.code[0]} --settings {params.settings:q} --model vgg16 --threads {threads}"
+        " --checkpoint-steps {resources.checkpoint_steps}"
         " --output {output.weights} --tensorboard {output.tensorboard} --log {log}"
 
 

@@ -48,10 +48,13 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         tensorboard=Path,
     )
     result.add_argument("--weights", type=Path, help="framework-free weights to start from")
-    result.add_argument(
-        "--checkpoint-steps", type=int, default=0, help="save every so many steps as well, if not 0"
-    )
+    add_checkpoint_steps(result)
     return result
+
+
+def add_checkpoint_steps(parser: argparse.ArgumentParser) -> None:
+    help = "save every so many steps as well, unless it is 0"
+    parser.add_argument("--checkpoint-steps", type=int, default=0, help=help)
 
 
 def execute(arguments: argparse.Namespace, make_arm: MakeArm) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from twinbench import command, devices, protocol, provenance, sources, synthetic, training
 from twinbench.architecture import ARCHITECTURES
 from twinbench.checkpoint import Store
-from twinbench.experiment import TERMINATED, MakeArm
+from twinbench.experiment import TERMINATED, MakeArm, add_checkpoint_steps
 from twinbench.job import Job
 from twinbench.memory import keep_freed_memory
 from twinbench.progress import Progress
@@ -30,7 +30,7 @@ _VALIDATION_FRACTION = 0.1
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
-    return command.parser(
+    result = command.parser(
         description,
         settings=json.loads,
         model=str,
@@ -38,6 +38,8 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         output=Path,
         tensorboard=Path,
     )
+    add_checkpoint_steps(result)
+    return result
 
 
 def pretrain(
@@ -63,6 +65,7 @@ def _pretrain(
         pretrained={},
         net_normalisation=True,
         threads=arguments.threads,
+        checkpoint_steps=arguments.checkpoint_steps,
     )
     keep_freed_memory()
     arm = make_arm(job)
