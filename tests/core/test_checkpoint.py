@@ -1,6 +1,7 @@
 """Checkpoints: whole or not there, and only for the training that made them."""
 
 import logging
+import subprocess
 
 import numpy as np
 import pytest
@@ -67,6 +68,27 @@ def test_a_full_disk_is_one_clear_line_and_leaves_the_old_checkpoint(
         store.save(large)
     assert store.load().state == checkpoint.state
     assert [path.name for path in tmp_path.iterdir()] == [store.path.name]
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of one megabyte."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("only root can mount a file system")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_disk_that_fills_up_leaves_the_old_checkpoint(small_disk, checkpoint):
+    store = Store(small_disk, "run", KEY)
+    store.save(checkpoint)
+    with pytest.raises(InputError, match=r"could not be written .*; make room"):
+        store.save(Checkpoint({"weights": np.ones(1_000_000)}, {}))
+    assert store.load().state == checkpoint.state
+    assert [path.name for path in small_disk.iterdir()] == [store.path.name]
 
 
 @pytest.fixture

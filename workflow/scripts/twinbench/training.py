@@ -83,7 +83,7 @@ class Outcome:
 def train(job: Job, arm: Arm, store: Store, progress: Progress) -> Outcome:
     """Train from the start or from the store's checkpoint, and leave the chosen weights in `arm`.
 
-    Raises `Interrupted` after SIGTERM, once the state is saved.
+    Raises `Interrupted` after SIGTERM or SIGINT (Ctrl-C), once the state is saved.
     """
     keep, patience = job.settings["keep"], job.settings["early_stopping"]["patience"]
     pace = Pace()
@@ -210,10 +210,14 @@ def _part(tensors: Tensors, prefix: str) -> Tensors:
 
 @contextmanager
 def _interruption() -> Iterator[Callable[[], bool]]:
-    """Within the block SIGTERM only sets the flag that the yielded function reads."""
+    """Within the block SIGTERM and SIGINT only set the flag that the yielded function reads."""
     received = []
-    before = signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
+    before = {
+        number: signal.signal(number, lambda number, frame: received.append(number))
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
     try:
         yield lambda: bool(received)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
