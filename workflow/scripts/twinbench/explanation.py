@@ -54,8 +54,8 @@ def explain(arguments: list[str]) -> str:
     with SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
         try:
             workflow = _workflow(api, parsed)
-            cores = workflow.resource_settings.cores
-            return text(list(_tasks(workflow)), len(list(workflow.dag.jobs)) - 1, cores)
+            jobs = sum(bool(job.output) for job in workflow.dag.jobs)
+            return text(list(_tasks(workflow)), jobs, workflow.resource_settings.cores)
         except WorkflowError as error:
             raise InputError(str(error)) from None
 
@@ -158,7 +158,7 @@ def _workflow(api: SnakemakeApi, parsed) -> Workflow:
 def _tasks(workflow: Workflow) -> Iterator[Task]:
     """The jobs that would run, each after those that it waits for."""
     dag = workflow.dag
-    needed = {job for job in dag.needrun_jobs() if not job.rule.norun and job.output}
+    needed = {job for job in dag.needrun_jobs() if job.output}
     for level in dag.toposorted():
         for job in sorted(needed & set(level), key=_name):
             after = frozenset(_name(other) for other in dag.dependencies[job] if other in needed)
