@@ -80,7 +80,8 @@ class PyTorchArm:
             loss = functional.cross_entropy(
                 logits.float(), labels, label_smoothing=settings["label_smoothing"]
             )
-            loss.backward()
+            if loss.requires_grad:  # not with every layer frozen, which the collapse guard tells of
+                loss.backward()
             self._optimiser.step()
             correct = (logits.argmax(dim=1) == labels).float().mean()
             self._sums += torch.stack([loss.detach(), correct]).double()
