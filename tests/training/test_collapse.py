@@ -1,4 +1,4 @@
-"""A training that does not learn is noticed and explained, in both frameworks."""
+"""A training that does not learn is noticed, explained, and told from a result, in both frameworks."""
 
 import dataclasses
 import json

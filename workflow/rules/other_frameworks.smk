@@ -6,7 +6,7 @@ for FRAMEWORK in sorted({*CONFIGURATION.frameworks} - {"pytorch", "tensorflow"})
         name:
             f"train_{FRAMEWORK}"
         input:
-            code=code(f"train_{FRAMEWORK}.py"),
+            code=code(f"train_{FRAMEWORK}.py", FRAMEWORK),
             train=f"{DATA}/train.safetensors",
             validation=f"{DATA}/validation.safetensors",
             test=f"{DATA}/test.safetensors",
@@ -30,6 +30,7 @@ for FRAMEWORK in sorted({*CONFIGURATION.frameworks} - {"pytorch", "tensorflow"})
             mem_mb=6000,
             runtime=480,
             gpu=1,
+            checkpoint_steps=0,  # no part of the experiment, so not tracked
         params:
             settings=run_settings,
             weights=lambda wildcards, input: [

@@ -16,7 +16,7 @@ for FRAMEWORK in PARITY_QUANTITIES:
             f"measure_{FRAMEWORK}"
         input:
             **({} if FIRST else {"trained": TRAINED}),
-            code=code(f"measure_{FRAMEWORK}.py"),
+            code=code(f"measure_{FRAMEWORK}.py", FRAMEWORK),
             train=f"{DATA}/train.safetensors",
             validation=f"{DATA}/validation.safetensors",
             weights=weights_of_twins,
@@ -54,7 +54,7 @@ for FRAMEWORK in PARITY_QUANTITIES:
 
 rule check_parity:
     input:
-        code=code("check_parity.py"),
+        code=code("check_parity.py", "analysis"),
         measurements=list(PARITY_QUANTITIES.values()),
     output:
         ladder=report(

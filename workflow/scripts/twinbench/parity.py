@@ -19,7 +19,7 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from twinbench import command, protocol, splits, weights
+from twinbench import command, devices, protocol, splits, weights
 from twinbench.architecture import (
     ARCHITECTURES,
     HEAD,
@@ -124,6 +124,16 @@ def execute(
     library: Library,
 ) -> None:
     """Measure every twin of the study with one framework and write the quantities."""
+    with devices.leased(arguments.settings["twins"][0]["training"]["device"]):
+        _execute(arguments, framework, make_arm, library)
+
+
+def _execute(
+    arguments: argparse.Namespace,
+    framework: str,
+    make_arm: Callable[[Job], Measurable],
+    library: Library,
+) -> None:
     keep_freed_memory()
     train, validation = splits.load(arguments.train), splits.load(arguments.validation)
     quantities: Quantities = {}
@@ -193,7 +203,7 @@ def ladder_job(twin: Twin, train: Split, validation: Split, seed: int, threads: 
         "batch_size": BATCH,
         "epochs": math.ceil(twin.steps / steps),
         "dropout": 0.0,
-        "head": {**twin.training["head"], "epochs": 0},
+        "head": {"epochs": 0},
     }
     return Job(
         run=twin.name,

@@ -18,7 +18,7 @@ from typing import Protocol
 import numpy as np
 
 from twinbench import protocol
-from twinbench.checkpoint import Checkpoint, Store, Tensors
+from twinbench.checkpoint import Checkpoint, Pace, Store, Tensors
 from twinbench.collapse import Collapsed, Guard
 from twinbench.job import Job
 from twinbench.progress import Progress
@@ -96,19 +96,32 @@ class Outcome:
 def train(job: Job, arm: Arm, store: Store, progress: Progress) -> Outcome:
     """Train from the start or from the store's checkpoint, and leave the chosen weights in `arm`.
 
-    Raises `Interrupted` after SIGTERM, once the state is saved.
+    Raises `Interrupted` after SIGTERM or SIGINT (Ctrl-C), once the state is saved.
     """
-    keep = job.settings["keep"]
-    guard = Guard(job)
+    keep, patience = job.settings["keep"], job.settings["early_stopping"]["patience"]
+    pace, guard = Pace(), Guard(job)
     history, best, first_step, seconds = _resume(job, arm, store, progress, guard)
     diagnosis = None
     with _interruption() as interrupted:
         for phase, epoch in _remaining_epochs(job, len(history)):
+            if protocol.should_stop(history, patience):
+                log.info("no better validation loss lately: stopped after epoch %d", epoch - 1)
+                break
             if epoch == phase.first_epoch and first_step == 0:
                 arm.start_phase(phase)
-            save = partial(_save, arm, store, guard, best, history)
+            save = partial(_save, arm, store, pace, guard, best, history)
             row, diagnosis = _train_epoch(
-                job, arm, progress, guard, phase, epoch, first_step, seconds, save, interrupted
+                job,
+                arm,
+                progress,
+                pace,
+                guard,
+                phase,
+                epoch,
+                first_step,
+                seconds,
+                save,
+                interrupted,
             )
             history = [*history, row]
             first_step, seconds = 0, 0.0
@@ -118,13 +131,11 @@ def train(job: Job, arm: Arm, store: Store, progress: Progress) -> Outcome:
             if diagnosis:
                 log.warning("collapsed in epoch %d: %s", epoch, diagnosis)
                 break
-            if protocol.should_stop(history, job.settings["early_stopping"]["patience"]):
-                log.info("no better validation loss lately: stopped after epoch %d", epoch)
-                break
-            if epoch < job.settings["epochs"]:
-                _save(arm, store, guard, best, history, 0, 0.0)
+            if pace.due_after_epoch() or interrupted():
+                _save(arm, store, pace, guard, best, history, 0, 0.0)
             if interrupted():
                 raise Interrupted(f"after epoch {epoch}")
+    log.info("checkpoints: %s", pace)
     arm.set_weights(best)
     return Outcome(history, protocol.chosen_epoch(history, keep), diagnosis)
 
@@ -133,6 +144,7 @@ def _train_epoch(
     job: Job,
     arm: Arm,
     progress: Progress,
+    pace: Pace,
     guard: Guard,
     phase: Phase,
     epoch: int,
@@ -156,6 +168,7 @@ def _train_epoch(
         if guard.due(before + done, last=done == steps):
             guard.look(arm, before + done)
         due = job.checkpoint_steps and done % job.checkpoint_steps == 0
+        due = due or pace.due_within_epoch()
         if done < steps and (due or interrupted()):
             save(done, time.monotonic() - start)
         if done < steps and interrupted():
@@ -199,16 +212,18 @@ def _remaining_epochs(job: Job, done: int) -> Iterator[tuple[Phase, int]]:
 def _save(
     arm: Arm,
     store: Store,
+    pace: Pace,
     guard: Guard,
     best: Weights,
     history: list[dict],
     step: int,
     seconds: float,
 ) -> None:
-    tensors = {f"arm/{name}": tensor for name, tensor in arm.state().items()}
-    tensors |= {f"best/{name}": tensor for name, tensor in best.items()}
-    state = {"history": history, "step": step, "seconds": seconds, "guard": guard.state()}
-    store.save(Checkpoint(tensors, state))
+    with pace.measured():
+        tensors = {f"arm/{name}": tensor for name, tensor in arm.state().items()}
+        tensors |= {f"best/{name}": tensor for name, tensor in best.items()}
+        state = {"history": history, "step": step, "seconds": seconds, "guard": guard.state()}
+        store.save(Checkpoint(tensors, state))
 
 
 def _resume(
@@ -242,10 +257,14 @@ def _part(tensors: Tensors, prefix: str) -> Tensors:
 
 @contextmanager
 def _interruption() -> Iterator[Callable[[], bool]]:
-    """Within the block SIGTERM only sets the flag that the yielded function reads."""
+    """Within the block SIGTERM and SIGINT only set the flag that the yielded function reads."""
     received = []
-    before = signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
+    before = {
+        number: signal.signal(number, lambda number, frame: received.append(number))
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
     try:
         yield lambda: bool(received)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

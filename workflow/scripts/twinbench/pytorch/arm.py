@@ -84,7 +84,8 @@ class PyTorchArm:
             self._set_dropout(epoch, step)
             self._optimiser.zero_grad()
             loss, logits = self._loss(images, labels)
-            loss.backward()
+            if loss.requires_grad:  # not with every layer frozen, which the collapse guard tells of
+                loss.backward()
             self._optimiser.step()
             correct = (logits.argmax(dim=1) == labels).float().mean()
             self._sums += torch.stack([loss.detach(), correct]).double()
