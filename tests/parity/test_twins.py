@@ -89,7 +89,8 @@ def test_twins_take_the_same_steps():
     results = []
     for arm in (ours, theirs):
         arm.start_phase(phase)
-        results.append(arm.train_epoch(phase, 1, 0, 1.0, lambda done: None))
+        arm.train_epoch(phase, 1, 0, 1.0, lambda done: None)
+        results.append(arm.means(job.steps_per_epoch))
     assert results[0] == pytest.approx(results[1], rel=1e-4)
     other = theirs.weights()
     for name, value in ours.weights().items():
