@@ -2,7 +2,14 @@
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo test lint format lock clean
+# For containers; docs/clusters.md tells of these.
+ENGINE ?= $(firstword $(foreach engine,docker podman buildah,$(if $(shell command -v $(engine)),$(engine))))
+BASE ?= python:3.11-slim-bookworm
+BUILD_OPTIONS ?=
+ENVIRONMENTS := pytorch tensorflow analysis
+IMAGE := localhost/twinbench
+
+.PHONY: demo test test-slurm test-containers images sif lint format lock clean
 
 demo: .venv  ## the whole study on drawn images, offline, in minutes
 	snakemake --cores all --configfile config/demo.yaml
@@ -10,6 +17,29 @@ demo: .venv  ## the whole study on drawn images, offline, in minutes
 
 test: .venv  ## every test
 	python -m pytest
+
+test-slurm: .venv  ## the study under faults on a real Slurm of one node, which is brought up for it
+	@command -v slurmctld >/dev/null && command -v slurmd >/dev/null && command -v munged >/dev/null || { echo "Slurm is not installed here: apt-get install slurm-wlm munge"; exit 1; }
+	python -m pytest tests/cluster -m slurm
+
+test-containers: .venv  ## the study with --sdm apptainer, alone and on Slurm, from the images of `make sif`
+	@command -v apptainer >/dev/null || { echo "Apptainer is not installed here: see apptainer.org"; exit 1; }
+	python -m pytest tests/cluster -m containers
+
+images: $(ENVIRONMENTS:%=image-%)  ## a container image of each environment, with docker, podman or buildah
+
+image-%:
+	@test -n "$(ENGINE)" || { echo "none of docker, podman and buildah is installed here"; exit 1; }
+	$(ENGINE) build $(BUILD_OPTIONS) --build-arg BASE=$(BASE) --build-arg ENVIRONMENT=$* --tag $(IMAGE)-$* --file envs/Containerfile envs
+
+sif: $(ENVIRONMENTS:%=images/%.sif)  ## those images as files for apptainer, in images/
+
+images/%.sif: envs/Containerfile envs/%.yaml envs/requirements.lock
+	@mkdir -p $(@D)
+	rm -f $@.tar
+	$(if $(filter docker,$(ENGINE)),docker save --output $@.tar,$(ENGINE) push) $(IMAGE)-$*$(if $(filter docker,$(ENGINE)),, docker-archive:$@.tar)
+	apptainer build --force $@ docker-archive:$@.tar
+	rm $@.tar
 
 lint: .venv  ## formatting, lint and the walls between rooms
 	ruff format --check . && ruff check . && snakefmt --check Snakefile workflow/rules

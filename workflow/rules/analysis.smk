@@ -32,6 +32,8 @@ rule evaluate_runs:
         f"{STUDY}/logs/evaluate_runs.log",
     conda:
         "../../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
         mem_mb=2000,
         runtime=15,
@@ -62,6 +64,8 @@ rule compare_runs:
         f"{STUDY}/logs/compare_runs.log",
     conda:
         "../../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
         mem_mb=2000,
         runtime=15,
@@ -100,6 +104,8 @@ rule plot_figures:
         f"{STUDY}/logs/plot_figures.log",
     conda:
         "../../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
         mem_mb=2000,
         runtime=15,
@@ -140,6 +146,8 @@ rule write_report:
         f"{STUDY}/logs/write_report.log",
     conda:
         "../../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
         mem_mb=2000,
         runtime=15,

@@ -1,14 +1,32 @@
 # What the stages share: the config, where things lie, and the functions that find inputs and settings.
 
 import sys
+from os import PathLike
 from pathlib import Path
 
-WORKFLOW = Path(workflow.current_basedir).parent
+
+def workflow_folder(rules):
+    """The folder workflow/ on this machine, where `rules` is its folder of rules.
+
+    Of a repository elsewhere, from which another workflow takes this one as a module, the files are
+    fetched as Snakemake fetches the rules.
+    """
+    if isinstance(rules, PathLike):
+        return Path(rules).parent
+    names = rules.hosted_repo.repo.git.ls_tree(
+        "-r", "--name-only", rules.ref, "workflow", "envs"
+    ).splitlines()
+    files = [workflow.source_path(f"../../{name}") for name in names]
+    return Path(files[names.index("workflow/scripts/twinbench/__init__.py")]).parents[2]
+
+
+WORKFLOW = workflow_folder(workflow.current_basedir)
 SCRIPTS = WORKFLOW / "scripts"
 if str(SCRIPTS) not in sys.path:
     sys.path.insert(0, str(SCRIPTS))
 
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
 from twinbench.configuration import Configuration, canonical
 from twinbench.errors import InputError
 from twinbench.interpreter import put_first_on_path
@@ -25,7 +43,8 @@ OFFICIAL_SUFFIX = {"alexnet": "pth", "vgg16": "h5"}
 RUN = f"{STUDY}/runs/{{run}}/seed-{{seed}}"
 
 # Without conda or containers jobs use the Python that runs Snakemake, activated or not.
-if not workflow.deployment_settings.deployment_method:
+DEPLOYMENT = workflow.deployment_settings.deployment_method
+if not DEPLOYMENT:
     put_first_on_path()
 
 
@@ -36,6 +55,19 @@ def code(name):
         str(script),
         *(str(path) for path in imported_files(script) if path != script),
     ]
+
+
+def image(environment):
+    """The container image of a file of envs/: a local file, or one of a registry."""
+    images = CONFIGURATION.images
+    if "://" in images:
+        return f"{images}-{environment}"
+    file = Path(images) / f"{environment}.sif"
+    if DeploymentMethod.APPTAINER in DEPLOYMENT and not file.exists():
+        raise WorkflowError(
+            f"config: images: there is no file {file}; `make sif` builds it, see docs/clusters.md"
+        )
+    return str(file)
 
 
 def run_files(name):
@@ -56,8 +88,14 @@ def runs_of(framework):
 
 
 def shared_cores(jobs):
-    """Threads for each of so many jobs at once: shared evenly, cores do more than all in turn."""
-    return max(1, (workflow.cores or 1) // max(1, jobs))
+    """Threads for each of so many jobs at once: shared evenly, cores do more than all in turn.
+
+    One on a cluster, where neither the machine that submits nor the one that computes has cores to share
+    out: there `set-threads` gives a job its cores.
+    """
+    if workflow.non_local_exec or workflow.remote_exec:
+        return 1
+    return max(1, workflow.cores // max(1, jobs))
 
 
 def threads_of_a_training(wildcards):

@@ -16,6 +16,8 @@ if CONFIGURATION.dataset["source"] == "synthetic":
             f"{DATA}/logs/draw_archive.log",
         conda:
             "../../envs/analysis.yaml"
+        container:
+            image("analysis")
         params:
             settings=canonical(CONFIGURATION.dataset["synthetic"]),
         message:
@@ -35,6 +37,8 @@ elif CONFIGURATION.dataset["archive"]:
         localrule: True
         conda:
             "../../envs/analysis.yaml"
+        container:
+            image("analysis")
         resources:
             archive=CONFIGURATION.dataset["archive"],
         params:
@@ -58,6 +62,8 @@ else:
         localrule: True
         conda:
             "../../envs/analysis.yaml"
+        container:
+            image("analysis")
         resources:
             url=CONFIGURATION.dataset["url"],
         params:
@@ -80,6 +86,8 @@ rule build_parquet:
         f"{DATA}/logs/build_parquet.log",
     conda:
         "../../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
         mem_mb=2000,
         runtime=15,
@@ -106,6 +114,8 @@ rule build_tensors:
         f"{DATA}/logs/build_tensors.log",
     conda:
         "../../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
         mem_mb=2000,
         runtime=15,

@@ -20,6 +20,8 @@ rule download_weights:
     localrule: True
     conda:
         "../../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
         # Not a parameter: another address of the same file reruns nothing.
         url=lambda wildcards: official_download(wildcards)["url"],
@@ -43,6 +45,8 @@ rule pretrain_proxy_pytorch:
     priority: 1  # the pretrained runs wait for these
     conda:
         "../../envs/pytorch.yaml"
+    container:
+        image("pytorch")
     threads: threads_of_a_pretraining
     resources:
         mem_mb=4000,
@@ -68,6 +72,8 @@ rule pretrain_proxy_tensorflow:
     priority: 1  # the pretrained runs wait for these
     conda:
         "../../envs/tensorflow.yaml"
+    container:
+        image("tensorflow")
     threads: threads_of_a_pretraining
     resources:
         mem_mb=4000,
@@ -92,6 +98,8 @@ rule import_alexnet_weights:
         "results/weights/logs/import_alexnet_weights-{identity}.log",
     conda:
         "../../envs/pytorch.yaml"
+    container:
+        image("pytorch")
     resources:
         mem_mb=4000,
         runtime=10,
@@ -111,6 +119,8 @@ rule import_vgg16_weights:
         "results/weights/logs/import_vgg16_weights-{identity}.log",
     conda:
         "../../envs/tensorflow.yaml"
+    container:
+        image("tensorflow")
     resources:
         mem_mb=2000,
         runtime=10,
