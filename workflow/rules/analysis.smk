@@ -126,8 +126,8 @@ rule plot_figures:
 rule write_report:
     input:
         code=code("write_report.py"),
-        template=str(WORKFLOW / "report" / "report.md.jinja"),
-        reference=CONFIGURATION.report["reference"] or [],
+        template=local(str(WORKFLOW / "report" / "report.md.jinja")),
+        reference=local(CONFIGURATION.report["reference"] or []),
         metrics=f"{STUDY}/metrics.csv",
         comparisons=f"{STUDY}/comparisons.csv",
         statistics=f"{DATA}/statistics.json",

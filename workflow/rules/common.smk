@@ -49,12 +49,13 @@ if not DEPLOYMENT:
 
 
 def code(name):
-    """The entry script `name` and every file of the package that it imports, the script first."""
+    """The entry script `name` and every file of the package that it imports, the script first.
+
+    They stay local where results go to a storage: Snakemake sends the sources along.
+    """
     script = SCRIPTS / name
-    return [
-        str(script),
-        *(str(path) for path in imported_files(script) if path != script),
-    ]
+    files = [script, *(path for path in imported_files(script) if path != script)]
+    return [local(str(path)) for path in files]
 
 
 def image(environment):
@@ -115,7 +116,8 @@ def official_file(model):
             return f"results/weights/official/{model}-{wildcards.identity}.{OFFICIAL_SUFFIX[model]}"
         # The identity holds the file's checksum: a mere touch of it changes nothing.
         starts = [CONFIGURATION.weights(run) for run in CONFIGURATION.runs]
-        return ancient(next(w.path for w in starts if w.identity == wildcards.identity))
+        path = next(w.path for w in starts if w.identity == wildcards.identity)
+        return local(ancient(path))
 
     return find
 
