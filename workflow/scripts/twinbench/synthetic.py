@@ -32,26 +32,26 @@ _TASKS: dict[Task, tuple[str, ...]] = {
         "blue checkered ring",
     ),
     "source": (
+        "blue plain disc",
+        "blue plain cross",
+        "blue striped disc",
+        "blue striped cross",
         "red plain triangle",
         "red plain ring",
         "red striped triangle",
         "red striped ring",
         "red checkered disc",
-        "red checkered triangle",
         "red checkered cross",
+        "red checkered triangle",
+        "red checkered ring",
         "green plain triangle",
         "green plain ring",
         "green striped triangle",
         "green striped ring",
         "green checkered disc",
         "green checkered cross",
+        "green checkered triangle",
         "green checkered ring",
-        "blue plain disc",
-        "blue plain triangle",
-        "blue striped cross",
-        "blue striped ring",
-        "blue checkered disc",
-        "blue checkered cross",
     ),
 }
 
@@ -204,8 +204,8 @@ def _triangle(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 def _cross(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     x, y = np.abs(x), np.abs(y)
     return np.maximum(
-        np.minimum(0.42 - x, 1 - y),
-        np.minimum(0.42 - y, 1 - x),
+        np.minimum(0.36 - x, 1 - y),
+        np.minimum(0.36 - y, 1 - x),
     )
 
 
