@@ -25,3 +25,11 @@ rule all:
     default_target: True
     input:
         f"{STUDY}/report.md",
+
+
+onsuccess:
+    warn_of_the_clock()
+
+
+onerror:
+    warn_of_the_clock()

@@ -28,6 +28,15 @@ def limit_file_size():
     return limit
 
 
+def pytest_addoption(parser):
+    parser.addoption("--kills", type=int, default=2, help="how often a study is killed")
+
+
+@pytest.fixture
+def kills(request) -> int:
+    return request.config.getoption("--kills")
+
+
 @pytest.fixture
 def default_config() -> dict:
     return yaml.safe_load((ROOT / "config" / "config.yaml").read_text())

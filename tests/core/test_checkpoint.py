@@ -1,10 +1,11 @@
 """Checkpoints: whole or not there, and only for the training that made them."""
 
 import logging
+import subprocess
 
 import numpy as np
 import pytest
-from twinbench.checkpoint import Checkpoint, Store
+from twinbench.checkpoint import Checkpoint, Pace, Store
 from twinbench.errors import InputError
 
 KEY = "ab" * 32
@@ -67,3 +68,59 @@ def test_a_full_disk_is_one_clear_line_and_leaves_the_old_checkpoint(
         store.save(large)
     assert store.load().state == checkpoint.state
     assert [path.name for path in tmp_path.iterdir()] == [store.path.name]
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of one megabyte."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("only root can mount a file system")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_disk_that_fills_up_leaves_the_old_checkpoint(small_disk, checkpoint):
+    store = Store(small_disk, "run", KEY)
+    store.save(checkpoint)
+    with pytest.raises(InputError, match=r"could not be written .*; make room"):
+        store.save(Checkpoint({"weights": np.ones(1_000_000)}, {}))
+    assert store.load().state == checkpoint.state
+    assert [path.name for path in small_disk.iterdir()] == [store.path.name]
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that stands still until it is set forward."""
+
+    class Clock:
+        now = 1000.0
+
+    monkeypatch.setattr("time.monotonic", lambda: Clock.now)
+    return Clock
+
+
+def test_the_first_epoch_is_saved_and_short_ones_only_now_and_then(clock):
+    pace, saved = Pace(), []
+    for epoch in range(1, 101):
+        clock.now += 10
+        if pace.due_after_epoch():
+            saved.append(epoch)
+            with pace.measured():
+                clock.now += 1
+    assert saved[0] == 1
+    assert len(saved) <= 100 * 10 * 0.02 + 1  # two per cent of the time, and the first
+    assert str(pace).startswith(f"{len(saved)} written in {len(saved)}.00 s, ")
+
+
+def test_every_long_epoch_is_saved_and_within_it_every_ten_minutes(clock):
+    pace = Pace()
+    for _ in range(5):
+        clock.now += 300
+        assert pace.due_after_epoch() and not pace.due_within_epoch()
+        with pace.measured():
+            clock.now += 5
+    clock.now += 601
+    assert pace.due_within_epoch()

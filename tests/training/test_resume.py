@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from support import make_job
 from twinbench import training
-from twinbench.checkpoint import Store
+from twinbench.checkpoint import Pace, Store
 from twinbench.progress import Progress
 
 # Two phases, dropout, augmentation, decay and a schedule: all that could depend on history.
@@ -38,15 +38,17 @@ ARMS = pytest.mark.parametrize("make_arm", [_pytorch, _tensorflow])
 
 
 class TerminatedAt(Progress):
-    """Progress that has the process sent SIGTERM after one step of one epoch."""
+    """Progress that has the process sent a signal after one step of one epoch."""
 
-    def __init__(self, epochs: int, folder: Path, epoch: int, step: int) -> None:
+    def __init__(
+        self, epochs: int, folder: Path, epoch: int, step: int, number: int = signal.SIGTERM
+    ) -> None:
         super().__init__(epochs, folder)
-        self._at = (epoch, step)
+        self._at, self._number = (epoch, step), number
 
     def step(self, epoch: int, done: int, steps: int) -> None:
         if (epoch, done) == self._at:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), self._number)
 
 
 def _train(make_arm, folder: Path, progress=None, **changes):
@@ -75,6 +77,24 @@ def test_a_terminated_run_resumes_to_the_same_bits(make_arm, tmp_path, epoch, st
     weights = whole.weights()
     for name, value in resumed.weights().items():
         assert np.array_equal(value, weights[name]), name
+    assert np.array_equal(resumed.logits(job.test.images), whole.logits(job.test.images))
+
+
+def test_ctrl_c_saves_as_well(tmp_path, caplog):
+    caplog.set_level("INFO")
+    with pytest.raises(training.Interrupted, match="in epoch 1 after step 2 of 3"):
+        _train(_pytorch, tmp_path, TerminatedAt(1, tmp_path / "a", 1, 2, signal.SIGINT), epochs=1)
+    _train(_pytorch, tmp_path, epochs=1)
+    assert "resumed from the checkpoint after epoch 0, step 2" in caplog.text
+
+
+@ARMS
+def test_a_training_that_had_ended_is_not_trained_again(make_arm, tmp_path, monkeypatch):
+    # Killed while its outputs were written, say. Its epochs are short, yet each is saved here.
+    monkeypatch.setattr(Pace, "due_after_epoch", lambda pace: True)
+    job, whole, expected = _train(make_arm, tmp_path)
+    _, resumed, outcome = _train(make_arm, tmp_path)
+    assert outcome.history == expected.history  # the very rows, times included
     assert np.array_equal(resumed.logits(job.test.images), whole.logits(job.test.images))
 
 

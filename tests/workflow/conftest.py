@@ -1,4 +1,4 @@
-"""Real Snakemake in a folder of its own."""
+"""Real Snakemake in a copy of the project."""
 
 import shutil
 import subprocess
@@ -11,27 +11,57 @@ import yaml
 from support import ROOT
 from tiny import TINY
 
+PROJECT = (
+    "Snakefile",
+    "README.md",
+    ".gitignore",
+    "config",
+    "envs",
+    "profiles",
+    "workflow",
+    "tests",
+)
+
 
 @dataclass(frozen=True)
 class Workplace:
-    """A working directory with the config, from which the workflow is called as a user would."""
+    """A copy of the project, in which the workflow is called as a user would."""
 
     folder: Path
 
-    def snakemake(self, *arguments: str, overlay: dict | None = None):
-        command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
-        command += ["--workflow-profile", str(ROOT / "profiles" / "default"), "--cores", "2"]
+    def command(self, *arguments: str, overlay: dict | None = None) -> list[str]:
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
         if overlay is not None:
-            (self.folder / "overlay.yaml").write_text(yaml.safe_dump(overlay))
+            text = yaml.safe_dump(overlay, sort_keys=False)
+            (self.folder / "overlay.yaml").write_text(text)
             command += ["--configfile", "overlay.yaml"]
-        return subprocess.run(
-            [*command, *arguments], cwd=self.folder, capture_output=True, text=True, check=False
-        )
+        return command
+
+    def snakemake(self, *arguments: str, overlay: dict | None = None):
+        command = self.command(*arguments, overlay=overlay)
+        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
+
+    def renew(self) -> None:
+        """Put the project's files back as they were; results and Snakemake's records stay."""
+        self.folder.mkdir(exist_ok=True)
+        for name in PROJECT:
+            target = self.folder / name
+            if target.is_dir():
+                shutil.rmtree(target)
+            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
+            copy(ROOT / name, target)
 
 
 def workplace_in(folder: Path) -> Workplace:
-    shutil.copytree(ROOT / "config", folder / "config")
-    return Workplace(folder)
+    place = Workplace(folder)
+    place.renew()
+    return place
+
+
+@pytest.fixture(scope="session")
+def project_in():
+    """Makes a copy of the project in a folder."""
+    return workplace_in
 
 
 @pytest.fixture

@@ -46,6 +46,14 @@ def test_a_local_archive_takes_the_place_of_the_download(workplace):
     assert "download_archive" not in jobs
 
 
+def test_nested_keys_are_overridden_on_the_command_line(workplace):
+    overrides = ("seeds=[1,2]", "dataset={limit: 2000}", "runs={pytorch-pretrained: null}")
+    result = workplace.snakemake("--dry-run", "--config", *overrides)
+    assert result.returncode == 0, result.stderr
+    jobs = _jobs(result.stderr + result.stdout)
+    assert (jobs["train_pytorch"], jobs["train_tensorflow"]) == (2, 4)
+
+
 @pytest.mark.parametrize(
     ("overlay", "message"),
     [
@@ -55,7 +63,7 @@ def test_a_local_archive_takes_the_place_of_the_download(workplace):
             "config: runs.pytorch-scratch.framework: 'pytorhc' is none of pytorch, tensorflow",
         ),
         ({"training": {"epochs": -1}}, "config: training.epochs: -1 is too small"),
-        ({"training": {"learning_rate": "1e-3"}}, "config: training.learning_rate: '1e-3' is text"),
+        ({"training": {"learning_rate": "fast"}}, "config: training.learning_rate: 'fast' is not"),
         (
             {"runs": {"pytorch-pretrained": {"weights": "imagnet"}}},
             "config: runs.pytorch-pretrained.weights: 'imagnet' is none of",

@@ -17,7 +17,7 @@ STUDY_SETTINGS = {
 
 rule evaluate_runs:
     input:
-        code=code("evaluate_runs.py"),
+        code=code("evaluate_runs.py", "analysis"),
         predictions=run_files("predictions.parquet"),
         histories=run_files("history.csv"),
         provenances=run_files("provenance.json"),
@@ -49,7 +49,7 @@ rule evaluate_runs:
 
 rule compare_runs:
     input:
-        code=code("compare_runs.py"),
+        code=code("compare_runs.py", "analysis"),
         predictions=run_files("predictions.parquet"),
         histories=run_files("history.csv"),
         provenances=run_files("provenance.json"),
@@ -84,7 +84,7 @@ rule compare_runs:
 
 rule plot_figures:
     input:
-        code=code("plot_figures.py"),
+        code=code("plot_figures.py", "analysis"),
         metrics=f"{STUDY}/metrics.csv",
         predictions=run_files("predictions.parquet"),
         histories=run_files("history.csv"),
@@ -125,7 +125,7 @@ rule plot_figures:
 
 rule write_report:
     input:
-        code=code("write_report.py"),
+        code=code("write_report.py", "analysis"),
         template=local(str(WORKFLOW / "report" / "report.md.jinja")),
         reference=local(CONFIGURATION.report["reference"] or []),
         metrics=f"{STUDY}/metrics.csv",

@@ -1,5 +1,7 @@
 # What the stages share: the config, where things lie, and the functions that find inputs and settings.
 
+import platform
+import shlex
 import sys
 from os import PathLike
 from pathlib import Path
@@ -21,21 +23,40 @@ def workflow_folder(rules):
 
 
 WORKFLOW = workflow_folder(workflow.current_basedir)
+if str(WORKFLOW / "scripts") not in sys.path:
+    sys.path.insert(0, str(WORKFLOW / "scripts"))
+# Relative where they lie below the working directory: Snakemake tracks names of inputs too, and a
+# project that was moved or cloned elsewhere together with its results has nothing to rerun.
+if WORKFLOW.is_relative_to(Path.cwd()):
+    WORKFLOW = WORKFLOW.relative_to(Path.cwd())
 SCRIPTS = WORKFLOW / "scripts"
-if str(SCRIPTS) not in sys.path:
-    sys.path.insert(0, str(SCRIPTS))
+ENVIRONMENTS = WORKFLOW.parent / "envs"
 
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
+from snakemake.logging import logger
+from twinbench import workplace
 from twinbench.configuration import Configuration, canonical
 from twinbench.errors import InputError
 from twinbench.interpreter import put_first_on_path
 from twinbench.sources import imported_files
 
+RESULTS = Path("results")
+CLOCK_OFFSET = workplace.clock_offset()
+
 try:
     CONFIGURATION = Configuration(config, WORKFLOW / "schemas" / "config.schema.yaml")
+    if workflow.is_main_process:
+        for folder in (Path(".snakemake"), RESULTS):
+            workplace.check_writable(folder)
+        workplace.check_clock(RESULTS)
 except InputError as error:
     raise WorkflowError(str(error)) from None
+
+if workflow.is_main_process:
+    LIFE, removed = workplace.announce(Path(".snakemake"), platform.node())
+    if removed:
+        logger.info("An earlier run in this folder was killed: its lock is removed.")
 
 DATA = f"results/data/{CONFIGURATION.dataset_name}"
 STUDY = f"results/{CONFIGURATION.study}"
@@ -48,13 +69,28 @@ if not DEPLOYMENT:
     put_first_on_path()
 
 
-def code(name):
-    """The entry script `name` and every file of the package that it imports, the script first.
+def warn_of_the_clock():
+    """At the end: times of files that misled the next run would cost all that was done."""
+    warning = workplace.told_of_the_clock(CLOCK_OFFSET, RESULTS)
+    if warning:
+        logger.warning(warning)
 
-    They stay local where results go to a storage: Snakemake sends the sources along.
+
+def code(name, environment=None):
+    """The entry script `name`, every file of the package that it imports, and what it runs on.
+
+    The script is the first. `environment` names a file of envs/: another version of a library then
+    counts as another code, with conda or without. They stay local where results go to a storage:
+    Snakemake sends the sources along.
     """
-    script = SCRIPTS / name
-    files = [script, *(path for path in imported_files(script) if path != script)]
+    folder = SCRIPTS.absolute()
+    imported = [path.relative_to(folder) for path in imported_files(folder / name)]
+    files = [
+        SCRIPTS / name,
+        *(SCRIPTS / path for path in imported if str(path) != name),
+    ]
+    if environment:
+        files.append(ENVIRONMENTS / f"{environment}.yaml")
     return [local(str(path)) for path in files]
 
 
@@ -69,6 +105,12 @@ def image(environment):
             f"config: images: there is no file {file}; `make sif` builds it, see docs/clusters.md"
         )
     return str(file)
+
+
+def command(name, option, value):
+    """A command whose result its checksum decides. It is to stand where Snakemake does not track it:
+    another address of the same bytes, or another way to fetch them, reruns nothing."""
+    return shlex.join([str(SCRIPTS / name), option, value])
 
 
 def run_files(name):
@@ -122,8 +164,13 @@ def official_file(model):
     return find
 
 
+def official_checksum(wildcards):
+    return CONFIGURATION.official(wildcards.model)["checksum"]
+
+
 def official_download(wildcards):
-    return CONFIGURATION.official(wildcards.model)
+    url = CONFIGURATION.official(wildcards.model)["url"]
+    return command("download_weights.py", "--url", url)
 
 
 def run_settings(wildcards):

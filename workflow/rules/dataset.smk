@@ -3,8 +3,11 @@
 
 ARCHIVE = f"{DATA}/archive.tar.gz"
 
-# One of three makes the archive. Only what decides its bytes is a parameter; where they come from is
-# a resource, so that another address or path of the same file reruns nothing.
+# One of three makes the archive. For two of them the checksum alone decides its bytes, so it alone is
+# tracked, and their commands read the same.
+FETCHING_COMMAND = (
+    "python {resources.command} --sha256 {params.sha256} --output {output} --log {log}"
+)
 if CONFIGURATION.dataset["source"] == "synthetic":
 
     rule draw_archive:
@@ -28,8 +31,6 @@ if CONFIGURATION.dataset["source"] == "synthetic":
 elif CONFIGURATION.dataset["archive"]:
 
     rule import_archive:
-        input:
-            code=code("import_archive.py"),
         output:
             ensure(ARCHIVE, sha256=CONFIGURATION.dataset["sha256"].lower()),
         log:
@@ -40,20 +41,19 @@ elif CONFIGURATION.dataset["archive"]:
         container:
             image("analysis")
         resources:
-            archive=CONFIGURATION.dataset["archive"],
+            command=command(
+                "import_archive.py", "--archive", CONFIGURATION.dataset["archive"]
+            ),
         params:
             sha256=CONFIGURATION.dataset["sha256"].lower(),
         message:
             "Checking and copying the local archive"
         shell:
-            "python {input.code[0]} --archive {resources.archive:q}"
-            " --sha256 {params.sha256} --output {output} --log {log}"
+            FETCHING_COMMAND
 
 else:
 
     rule download_archive:
-        input:
-            code=code("download_archive.py"),
         output:
             ensure(ARCHIVE, sha256=CONFIGURATION.dataset["sha256"].lower()),
         log:
@@ -65,14 +65,15 @@ else:
         container:
             image("analysis")
         resources:
-            url=CONFIGURATION.dataset["url"],
+            command=command(
+                "download_archive.py", "--url", CONFIGURATION.dataset["url"]
+            ),
         params:
             sha256=CONFIGURATION.dataset["sha256"].lower(),
         message:
             "Downloading CIFAR-10"
         shell:
-            "python {input.code[0]} --url {resources.url:q}"
-            " --sha256 {params.sha256} --output {output} --log {log}"
+            FETCHING_COMMAND
 
 
 rule build_parquet:

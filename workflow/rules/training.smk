@@ -3,7 +3,7 @@
 
 TRAINING_COMMAND = (
     "python {input.code[0]} --settings {params.settings:q} --seed {wildcards.seed}"
-    " --threads {threads} --train {input.train} --validation {input.validation}"
+    " --threads {threads} --checkpoint-steps {resources.checkpoint_steps} --train {input.train} --validation {input.validation}"
     " --test {input.test} {params.weights} --history {output.history}"
     " --predictions {output.predictions} --provenance {output.provenance}"
     " --model {output.model} --tensorboard {output.tensorboard} --log {log}"
@@ -12,7 +12,7 @@ TRAINING_COMMAND = (
 
 rule train_pytorch:
     input:
-        code=code("train_pytorch.py"),
+        code=code("train_pytorch.py", "pytorch"),
         train=f"{DATA}/train.safetensors",
         validation=f"{DATA}/validation.safetensors",
         test=f"{DATA}/test.safetensors",
@@ -38,6 +38,7 @@ rule train_pytorch:
         mem_mb=6000,
         runtime=480,
         gpu=1,
+        checkpoint_steps=0,  # no part of the experiment, so not tracked
     params:
         settings=run_settings,
         weights=lambda wildcards, input: [f"--weights {path}" for path in input.weights],
@@ -49,7 +50,7 @@ rule train_pytorch:
 
 rule train_tensorflow:
     input:
-        code=code("train_tensorflow.py"),
+        code=code("train_tensorflow.py", "tensorflow"),
         train=f"{DATA}/train.safetensors",
         validation=f"{DATA}/validation.safetensors",
         test=f"{DATA}/test.safetensors",
@@ -75,6 +76,7 @@ rule train_tensorflow:
         mem_mb=6000,
         runtime=480,
         gpu=1,
+        checkpoint_steps=0,  # no part of the experiment, so not tracked
     params:
         settings=run_settings,
         weights=lambda wildcards, input: [f"--weights {path}" for path in input.weights],

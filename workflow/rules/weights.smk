@@ -10,8 +10,6 @@ wildcard_constraints:
 
 
 rule download_weights:
-    input:
-        code=code("download_weights.py"),
     output:
         "results/weights/official/{model}-imagenet.{suffix}",
     log:
@@ -23,20 +21,19 @@ rule download_weights:
     container:
         image("analysis")
     resources:
-        # Not a parameter: another address of the same file reruns nothing.
-        url=lambda wildcards: official_download(wildcards)["url"],
+        command=official_download,
     params:
-        checksum=lambda wildcards: official_download(wildcards)["checksum"],
+        checksum=official_checksum,
     message:
         "Downloading ImageNet weights of {wildcards.model}"
     shell:
-        "python {input.code[0]} --url {resources.url:q} --checksum {params.checksum}"
+        "python {resources.command} --checksum {params.checksum}"
         " --output {output} --log {log}"
 
 
 rule pretrain_proxy_pytorch:
     input:
-        code=code("pretrain_proxy_pytorch.py"),
+        code=code("pretrain_proxy_pytorch.py", "pytorch"),
     output:
         weights="results/weights/official/alexnet-proxy-{digest}.pth",
         tensorboard=directory("results/weights/tensorboard/alexnet-proxy-{digest}"),
@@ -52,18 +49,20 @@ rule pretrain_proxy_pytorch:
         mem_mb=4000,
         runtime=240,
         gpu=1,
+        checkpoint_steps=0,
     params:
         settings=canonical(CONFIGURATION.proxy("alexnet")),
     message:
         "Pretraining proxy weights for AlexNet on synthetic images"
     shell:
         "python {input.code[0]} --settings {params.settings:q} --model alexnet --threads {threads}"
+        " --checkpoint-steps {resources.checkpoint_steps}"
         " --output {output.weights} --tensorboard {output.tensorboard} --log {log}"
 
 
 rule pretrain_proxy_tensorflow:
     input:
-        code=code("pretrain_proxy_tensorflow.py"),
+        code=code("pretrain_proxy_tensorflow.py", "tensorflow"),
     output:
         weights="results/weights/official/vgg16-proxy-{digest}.h5",
         tensorboard=directory("results/weights/tensorboard/vgg16-proxy-{digest}"),
@@ -79,18 +78,20 @@ rule pretrain_proxy_tensorflow:
         mem_mb=4000,
         runtime=240,
         gpu=1,
+        checkpoint_steps=0,
     params:
         settings=canonical(CONFIGURATION.proxy("vgg16")),
     message:
         "Pretraining proxy weights for VGG16 on synthetic images"
     shell:
         "python {input.code[0]} --settings {params.settings:q} --model vgg16 --threads {threads}"
+        " --checkpoint-steps {resources.checkpoint_steps}"
         " --output {output.weights} --tensorboard {output.tensorboard} --log {log}"
 
 
 rule import_alexnet_weights:
     input:
-        code=code("import_alexnet_weights.py"),
+        code=code("import_alexnet_weights.py", "pytorch"),
         official=official_file("alexnet"),
     output:
         "results/weights/alexnet-{identity}.safetensors",
@@ -111,7 +112,7 @@ rule import_alexnet_weights:
 
 rule import_vgg16_weights:
     input:
-        code=code("import_vgg16_weights.py"),
+        code=code("import_vgg16_weights.py", "tensorflow"),
         official=official_file("vgg16"),
     output:
         "results/weights/vgg16-{identity}.safetensors",

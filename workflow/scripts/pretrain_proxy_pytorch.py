@@ -6,7 +6,7 @@ from twinbench.pytorch.weights import write_alexnet
 
 
 def main(arguments):
-    write_alexnet(arguments.output, proxy.pretrain(arguments, PyTorchArm))
+    proxy.pretrain(arguments, PyTorchArm, write_alexnet)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from twinbench.weights import write_vgg16
 
 
 def main(arguments):
-    write_vgg16(arguments.output, proxy.pretrain(arguments, TensorFlowArm))
+    proxy.pretrain(arguments, TensorFlowArm, write_vgg16)
 
 
 if __name__ == "__main__":

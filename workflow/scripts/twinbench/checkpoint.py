@@ -8,6 +8,9 @@ training that would have come to the same state.
 import hashlib
 import json
 import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -81,7 +84,42 @@ class Store:
         """Delete the training's checkpoints: other settings' too, and what a killed process left."""
         for pattern in (f".checkpoint-{self.name}-*", f"..checkpoint-{self.name}-*"):
             for path in self.folder.glob(pattern):
-                path.unlink()
+                path.unlink(missing_ok=True)
+
+
+class Pace:
+    """Says when a checkpoint is due, so that writing them takes little of a training's time.
+
+    Due is one at the end of each epoch, unless that would cost more than two per cent of the time: of
+    short epochs some are left out. In an epoch that takes longer, one is due every ten minutes.
+    """
+
+    _SHARE = 0.02
+    _LONGEST = 600  # seconds
+
+    def __init__(self) -> None:
+        self._start = self._last = time.monotonic()
+        self._cost = 0.0  # seconds that the last one took, unknown before the first
+        self._written, self._spent = 0, 0.0
+
+    def due_after_epoch(self) -> bool:
+        return time.monotonic() - self._last >= self._cost / self._SHARE
+
+    def due_within_epoch(self) -> bool:
+        return time.monotonic() - self._last >= max(self._LONGEST, self._cost / self._SHARE)
+
+    @contextmanager
+    def measured(self) -> Iterator[None]:
+        """Around all that saving a checkpoint takes."""
+        start = time.monotonic()
+        yield
+        self._last = time.monotonic()
+        self._cost = self._last - start
+        self._written, self._spent = self._written + 1, self._spent + self._cost
+
+    def __str__(self) -> str:
+        share = self._spent / max(time.monotonic() - self._start, 1e-9)
+        return f"{self._written} written in {self._spent:.2f} s, {100 * share:.1f} % of the time"
 
 
 def _digest(tensors: Tensors, state: str) -> str:

@@ -1,6 +1,7 @@
 """What every entry file shares: arguments, the log, and one clear line for a fault of the input."""
 
 import argparse
+import errno
 import logging
 import sys
 from collections.abc import Callable
@@ -9,6 +10,16 @@ from pathlib import Path
 from twinbench.errors import InputError
 
 log = logging.getLogger("twinbench")
+
+# What to do about faults of the file system.
+_ADVICE = {
+    errno.ENOSPC: "make room on the disk",
+    errno.EDQUOT: "make room, your quota is used up",
+    errno.EFBIG: "make room, the file would grow beyond its limit",
+    errno.EROFS: "write to a disk that is not read-only",
+    errno.EACCES: "set the permissions",
+    errno.EPERM: "set the permissions",
+}
 
 
 def parser(description: str | None, **options: type) -> argparse.ArgumentParser:
@@ -23,15 +34,21 @@ def parser(description: str | None, **options: type) -> argparse.ArgumentParser:
 def run(main: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser) -> None:
     """Call `main` with the parsed arguments and exit: 0, or 1 with the reason in one line.
 
-    Only an `InputError` is told in one line; any other exception is a fault of the program, so its
-    traceback goes to the log as well.
+    What the user can mend is told in one line: an `InputError`, a full disk, a missing permission. Any
+    other exception is a fault of the program, so its traceback goes to the log as well.
     """
     arguments = parser.parse_args()
-    _start_logging(arguments.log)
     try:
+        _start_logging(arguments.log)
         main(arguments)
     except InputError as error:
         log.error("error: %s", error)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in _ADVICE:
+            log.exception("unexpected error, please report it with this log")
+        else:
+            log.error("error: %s; %s, then start again", error, _ADVICE[error.errno])
         sys.exit(1)
     except Exception:
         log.exception("unexpected error, please report it with this log")

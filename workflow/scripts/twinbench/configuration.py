@@ -7,6 +7,7 @@ import copy
 import difflib
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,9 +47,10 @@ class Configuration:
 
     def __init__(self, raw: dict, schema: Path) -> None:
         self._schema = yaml.safe_load(schema.read_text())
-        given = _without_null_runs(raw)
+        given = _without_null_runs(_typed(dict(raw), self._schema, self._schema))
         _validate(given, self._schema)
-        self.values = _with_defaults(given, self._schema, self._schema)
+        completed = _with_defaults(given, self._schema, self._schema)
+        self.values = _typed(completed, self._schema, self._schema)
         self._check_dataset()
         for run in self.runs:
             self._check_run(run)
@@ -184,8 +186,48 @@ class Configuration:
                     )
 
 
+def _typed(value: object, schema: dict, root: dict) -> object:
+    """A copy of `value` in which equal settings are equal values, of the kinds that the schema wants.
+
+    Text is read where none is wanted: Snakemake hands over all that stands inside lists and groups on
+    its command line as text, and YAML takes 1e-3 for text. 15 and 15.0 are one setting.
+    """
+    if isinstance(value, dict):
+        parts = _parts(schema, root)
+        return {k: _typed(v, parts.get(k, parts.get("*", {})), root) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_typed(item, schema.get("items", {}), root) for item in value]
+    kinds = schema.get("type", [])
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    text_is_wanted = not kinds or "string" in kinds
+    if isinstance(value, str) and (not text_is_wanted or (value == "null" and "null" in kinds)):
+        value = _read(value)
+    if not isinstance(value, float):
+        return value
+    if not math.isfinite(value):
+        return str(value)  # which the schema refuses
+    return int(value) if value.is_integer() else value
+
+
+def _parts(schema: dict, root: dict) -> dict[str, dict]:
+    """The schemas of an object's keys; under `*` that of all others."""
+    parts = {"*": schema["additionalProperties"] or {}} if "additionalProperties" in schema else {}
+    if "$ref" in schema:
+        parts |= _resolved({"$ref": schema["$ref"]}, root).get("properties", {})
+    return parts | schema.get("properties", {})
+
+
+def _read(text: str) -> object:
+    """What YAML or Python make of `text`: a number, a truth value, null, or text as it is."""
+    try:
+        value = yaml.safe_load(text)
+        return float(text) if isinstance(value, str) else value
+    except (yaml.YAMLError, ValueError):
+        return text
+
+
 def _without_null_runs(raw: dict) -> dict:
-    given = copy.deepcopy(dict(raw))
+    given = dict(raw)
     if isinstance(given.get("runs"), dict):
         given["runs"] = {name: run for name, run in given["runs"].items() if run is not None}
     return given
@@ -251,11 +293,6 @@ def _explanation(error: ValidationError, schema: dict) -> str:
             allowed = [str(item) for item in error.validator_value]
             hint = _suggestion(str(value), allowed)
             return f"{value!r} is none of {', '.join(allowed)}{hint}"
-        case "type" if isinstance(value, str) and _is_number(value):
-            return (
-                f"{value!r} is text, not a number; YAML reads 1e-3 as text, "
-                "write 0.001 or 1.0e-3, without quotes"
-            )
         case "minimum" | "exclusiveMinimum":
             more = "at least" if error.validator == "minimum" else "more than"
             return f"{value} is too small; it must be {more} {error.validator_value}"
@@ -278,11 +315,3 @@ def _known_keys(error: ValidationError, schema: dict) -> list[str]:
 def _suggestion(word: str, known: list[str] | tuple[str, ...]) -> str:
     close = difflib.get_close_matches(word, known, n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -15,9 +15,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from twinbench import architecture, command, provenance, sources, splits, training, weights
+from twinbench import architecture, command, devices, provenance, sources, splits, training, weights
 from twinbench.architecture import ARCHITECTURES
 from twinbench.checkpoint import Store
+from twinbench.errors import InputError
 from twinbench.files import written_atomically
 from twinbench.job import Job
 from twinbench.memory import keep_freed_memory
@@ -48,12 +49,22 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         tensorboard=Path,
     )
     result.add_argument("--weights", type=Path, help="framework-free weights to start from")
-    result.add_argument("--checkpoint-steps", type=int, help="save every so many steps as well")
+    add_checkpoint_steps(result)
     return result
+
+
+def add_checkpoint_steps(parser: argparse.ArgumentParser) -> None:
+    help = "save every so many steps as well, unless it is 0"
+    parser.add_argument("--checkpoint-steps", type=int, default=0, help=help)
 
 
 def execute(arguments: argparse.Namespace, make_arm: MakeArm) -> None:
     """Train a run and write its files. After SIGTERM exits with 143, its state saved."""
+    with devices.leased(arguments.settings["training"]["device"]):
+        _execute(arguments, make_arm)
+
+
+def _execute(arguments: argparse.Namespace, make_arm: MakeArm) -> None:
     started = datetime.now(UTC)
     start = time.monotonic()
     job = _load(arguments)
@@ -63,6 +74,7 @@ def execute(arguments: argparse.Namespace, make_arm: MakeArm) -> None:
     sums = provenance.checksums(inputs)
     keep_freed_memory()
     arm = make_arm(job)
+    devices.check(arguments.settings["training"]["device"], arm.device)
     libraries = provenance.versions(arm.libraries)
     store = Store(arguments.history.parent, "run", _key(arguments, job, arm, sums, libraries))
     log.info(
@@ -83,6 +95,8 @@ def execute(arguments: argparse.Namespace, make_arm: MakeArm) -> None:
         sys.exit(TERMINATED)
     finally:
         progress.close()
+    if outcome.diagnosis and job.settings["on_collapse"] == "fail":
+        raise InputError(f"{job.run}, seed {job.seed}: collapsed: {outcome.diagnosis}")
     logits = arm.logits(job.test.images)
     _write_history(arguments.history, outcome.history)
     _write_predictions(arguments.predictions, job.test, logits)
@@ -162,8 +176,8 @@ def _facts(arguments: argparse.Namespace, job: Job, arm: Arm, outcome: Outcome) 
         "input_size": job.input_size,
         "epochs_run": len(outcome.history),
         "chosen_epoch": outcome.chosen_epoch,
-        "status": "completed",
-        "diagnosis": None,
+        "status": "collapsed" if outcome.diagnosis else "completed",
+        "diagnosis": outcome.diagnosis,
     }
 
 

@@ -23,7 +23,8 @@ class Job:
 
     `settings` are the effective training settings of the run, all keys present. `pretrained` holds
     framework-free weights, or nothing for a start from scratch; `net_normalisation` asks for the
-    normalisation with which the net's pretrained weights come, instead of the data set's own.
+    normalisation with which the net's pretrained weights come, instead of the data set's own. Every
+    `checkpoint_steps` the state is saved within an epoch too, never if 0.
     """
 
     run: str
@@ -36,7 +37,7 @@ class Job:
     pretrained: Weights
     net_normalisation: bool
     threads: int
-    checkpoint_steps: int | None = None
+    checkpoint_steps: int = 0
 
     @property
     def classes(self) -> int:

@@ -9,14 +9,15 @@ import hashlib
 import json
 import logging
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from twinbench import command, protocol, provenance, sources, synthetic, training
+from twinbench import command, devices, protocol, provenance, sources, synthetic, training
 from twinbench.architecture import ARCHITECTURES
 from twinbench.checkpoint import Store
-from twinbench.experiment import TERMINATED, MakeArm
+from twinbench.experiment import TERMINATED, MakeArm, add_checkpoint_steps
 from twinbench.job import Job
 from twinbench.memory import keep_freed_memory
 from twinbench.progress import Progress
@@ -29,7 +30,7 @@ _VALIDATION_FRACTION = 0.1
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
-    return command.parser(
+    result = command.parser(
         description,
         settings=json.loads,
         model=str,
@@ -37,10 +38,21 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         output=Path,
         tensorboard=Path,
     )
+    add_checkpoint_steps(result)
+    return result
 
 
-def pretrain(arguments: argparse.Namespace, make_arm: MakeArm) -> Weights:
-    """Train the net on the source task; its weights, the head for the source classes included."""
+def pretrain(
+    arguments: argparse.Namespace, make_arm: MakeArm, write: Callable[[Path, Weights], None]
+) -> None:
+    """Train the net on the source task and `write` its weights, the source classes' head included."""
+    with devices.leased(arguments.settings["training"]["device"]):
+        _pretrain(arguments, make_arm, write)
+
+
+def _pretrain(
+    arguments: argparse.Namespace, make_arm: MakeArm, write: Callable[[Path, Weights], None]
+) -> None:
     settings = arguments.settings
     job = Job(
         run=f"{arguments.model} on the source task",
@@ -53,9 +65,11 @@ def pretrain(arguments: argparse.Namespace, make_arm: MakeArm) -> Weights:
         pretrained={},
         net_normalisation=True,
         threads=arguments.threads,
+        checkpoint_steps=arguments.checkpoint_steps,
     )
     keep_freed_memory()
     arm = make_arm(job)
+    devices.check(settings["training"]["device"], arm.device)
     key = {
         "settings": settings,
         "code": sources.checksums(Path(sys.argv[0]).resolve()),
@@ -74,8 +88,8 @@ def pretrain(arguments: argparse.Namespace, make_arm: MakeArm) -> Weights:
         sys.exit(TERMINATED)
     finally:
         progress.close()
+    write(arguments.output, protocol.fold_batch_normalisation(arm.weights()))
     store.clear()
-    return protocol.fold_batch_normalisation(arm.weights())
 
 
 def _draw(count: int, seed: int) -> Split:

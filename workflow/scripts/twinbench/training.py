@@ -5,6 +5,7 @@ else is decided here: what is trained when, what is kept, when to stop, what an 
 """
 
 import logging
+import math
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +18,8 @@ from typing import Protocol
 import numpy as np
 
 from twinbench import protocol
-from twinbench.checkpoint import Checkpoint, Store, Tensors
+from twinbench.checkpoint import Checkpoint, Pace, Store, Tensors
+from twinbench.collapse import Collapsed, Guard
 from twinbench.job import Job
 from twinbench.progress import Progress
 from twinbench.protocol import Phase, Weights
@@ -46,15 +48,22 @@ class Arm(Protocol):
 
     def train_epoch(
         self, phase: Phase, epoch: int, first_step: int, rate_factor: float, after_step: AfterStep
-    ) -> tuple[float, float]:
-        """Train from `first_step` to the end of the epoch; the epoch's mean loss and accuracy.
+    ) -> None:
+        """Train from `first_step` to the end of the epoch."""
 
-        The means are over all steps of the epoch, those before `first_step` included: their sums
-        belong to the state.
+    def means(self, steps: int) -> tuple[float, float]:
+        """Mean loss and accuracy of the epoch's `steps` steps so far.
+
+        Those before a resumption are included: their sums belong to the state.
         """
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """Logits float32 (n, classes) of uint8 images (n, height, width, 3), without dropout."""
+
+    def inspect(self, images: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
+        """See `collapse.Inspected`, as for `gradient_norms`. Leaves the state as it is."""
+
+    def gradient_norms(self, images: np.ndarray, labels: np.ndarray) -> dict[str, float]: ...
 
     def state(self) -> Tensors:
         """All that the next step depends on: weights, optimiser, the epoch's running sums."""
@@ -74,62 +83,92 @@ class Arm(Protocol):
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished training: a row an epoch, the kept epoch, its weights are in the arm."""
+    """A finished training: a row an epoch, and the kept epoch, whose weights are in the arm.
+
+    `diagnosis` says why it collapsed, in a sentence or two; it is None for a training that did not.
+    """
 
     history: list[dict]
     chosen_epoch: int
+    diagnosis: str | None
 
 
 def train(job: Job, arm: Arm, store: Store, progress: Progress) -> Outcome:
     """Train from the start or from the store's checkpoint, and leave the chosen weights in `arm`.
 
-    Raises `Interrupted` after SIGTERM, once the state is saved.
+    Raises `Interrupted` after SIGTERM or SIGINT (Ctrl-C), once the state is saved.
     """
-    keep = job.settings["keep"]
-    history, best, first_step, seconds = _resume(job, arm, store, progress)
+    keep, patience = job.settings["keep"], job.settings["early_stopping"]["patience"]
+    pace, guard = Pace(), Guard(job)
+    history, best, first_step, seconds = _resume(job, arm, store, progress, guard)
+    diagnosis = None
     with _interruption() as interrupted:
         for phase, epoch in _remaining_epochs(job, len(history)):
+            if protocol.should_stop(history, patience):
+                log.info("no better validation loss lately: stopped after epoch %d", epoch - 1)
+                break
             if epoch == phase.first_epoch and first_step == 0:
                 arm.start_phase(phase)
-            save = partial(_save, arm, store, best, history)
-            row = _train_epoch(
-                job, arm, progress, phase, epoch, first_step, seconds, save, interrupted
+            save = partial(_save, arm, store, pace, guard, best, history)
+            row, diagnosis = _train_epoch(
+                job,
+                arm,
+                progress,
+                pace,
+                guard,
+                phase,
+                epoch,
+                first_step,
+                seconds,
+                save,
+                interrupted,
             )
             history = [*history, row]
             first_step, seconds = 0, 0.0
             progress.epoch(row)
             if protocol.chosen_epoch(history, keep) == epoch:
                 best = arm.weights()
-            if protocol.should_stop(history, job.settings["early_stopping"]["patience"]):
-                log.info("no better validation loss lately: stopped after epoch %d", epoch)
+            if diagnosis:
+                log.warning("collapsed in epoch %d: %s", epoch, diagnosis)
                 break
-            if epoch < job.settings["epochs"]:
-                _save(arm, store, best, history, 0, 0.0)
+            if pace.due_after_epoch() or interrupted():
+                _save(arm, store, pace, guard, best, history, 0, 0.0)
             if interrupted():
                 raise Interrupted(f"after epoch {epoch}")
+    log.info("checkpoints: %s", pace)
     arm.set_weights(best)
-    return Outcome(history, protocol.chosen_epoch(history, keep))
+    return Outcome(history, protocol.chosen_epoch(history, keep), diagnosis)
 
 
 def _train_epoch(
     job: Job,
     arm: Arm,
     progress: Progress,
+    pace: Pace,
+    guard: Guard,
     phase: Phase,
     epoch: int,
     first_step: int,
     seconds: float,
     save: Callable[[int, float], None],
     interrupted: Callable[[], bool],
-) -> dict:
-    """One epoch and its validation, as a row of the history; `seconds` were spent on it before."""
-    settings = job.settings
-    steps = job.steps_per_epoch
+) -> tuple[dict, str | None]:
+    """One epoch and its validation, as a row of the history, and why it collapsed, if it did.
+
+    `seconds` were spent on it before. A collapse ends the epoch: its row holds what there is.
+    """
+    settings, steps = job.settings, job.steps_per_epoch
+    before, last = (epoch - 1) * steps, first_step
     start = time.monotonic() - seconds
 
     def after_step(done: int) -> None:
+        nonlocal last
+        last = done
         progress.step(epoch, done, steps)
+        if guard.due(before + done, last=done == steps):
+            guard.look(arm, before + done)
         due = job.checkpoint_steps and done % job.checkpoint_steps == 0
+        due = due or pace.due_within_epoch()
         if done < steps and (due or interrupted()):
             save(done, time.monotonic() - start)
         if done < steps and interrupted():
@@ -137,21 +176,31 @@ def _train_epoch(
 
     plateau = settings["reduce_on_plateau"]
     factor = protocol.plateau_factor(progress.history, plateau["patience"], plateau["factor"])
-    train_loss, train_accuracy = arm.train_epoch(phase, epoch, first_step, factor, after_step)
+    diagnosis = None
+    try:
+        if before + first_step == 0:
+            guard.look(arm, 0)
+        arm.train_epoch(phase, epoch, first_step, factor, after_step)
+    except Collapsed as collapsed:
+        diagnosis = str(collapsed)
+    train_loss, train_accuracy = arm.means(last) if last else (math.nan, math.nan)
     validation_loss, validation_accuracy = job.evaluate(arm.logits, job.validation)
-    rate = protocol.learning_rate(phase, epoch, steps - 1, steps, settings["schedule"])
+    rate = protocol.learning_rate(phase, epoch, max(0, last - 1), steps, settings["schedule"])
     elapsed = time.monotonic() - start
-    return {
+    row = {
         "epoch": epoch,
         "phase": phase.name,
         "seconds": elapsed,
-        "images_per_second": steps * settings["batch_size"] / elapsed,
+        "images_per_second": last * settings["batch_size"] / elapsed,
         "learning_rate": rate * factor,
         "train_loss": train_loss,
         "train_accuracy": train_accuracy,
         "validation_loss": validation_loss,
         "validation_accuracy": validation_accuracy,
+        "dead_relus": guard.dead_relus,
+        "collapsed": diagnosis is not None,
     }
+    return row, diagnosis
 
 
 def _remaining_epochs(job: Job, done: int) -> Iterator[tuple[Phase, int]]:
@@ -161,17 +210,26 @@ def _remaining_epochs(job: Job, done: int) -> Iterator[tuple[Phase, int]]:
 
 
 def _save(
-    arm: Arm, store: Store, best: Weights, history: list[dict], step: int, seconds: float
+    arm: Arm,
+    store: Store,
+    pace: Pace,
+    guard: Guard,
+    best: Weights,
+    history: list[dict],
+    step: int,
+    seconds: float,
 ) -> None:
-    tensors = {f"arm/{name}": tensor for name, tensor in arm.state().items()}
-    tensors |= {f"best/{name}": tensor for name, tensor in best.items()}
-    store.save(Checkpoint(tensors, {"history": history, "step": step, "seconds": seconds}))
+    with pace.measured():
+        tensors = {f"arm/{name}": tensor for name, tensor in arm.state().items()}
+        tensors |= {f"best/{name}": tensor for name, tensor in best.items()}
+        state = {"history": history, "step": step, "seconds": seconds, "guard": guard.state()}
+        store.save(Checkpoint(tensors, state))
 
 
 def _resume(
-    job: Job, arm: Arm, store: Store, progress: Progress
+    job: Job, arm: Arm, store: Store, progress: Progress, guard: Guard
 ) -> tuple[list[dict], Weights, int, float]:
-    """History, best weights, step and seconds from which to go on; the arm takes up its state."""
+    """History, best weights, step and seconds from which to go on; arm and guard take up theirs."""
     checkpoint = store.load()
     if checkpoint is None:
         return [], {}, 0, 0.0
@@ -188,6 +246,7 @@ def _resume(
     )
     arm.start_phase(phase)
     arm.restore(_part(checkpoint.tensors, "arm/"))
+    guard.restore(checkpoint.state["guard"])
     log.info("resumed from the checkpoint after epoch %d, step %d", done, step)
     return history, _part(checkpoint.tensors, "best/"), step, checkpoint.state["seconds"]
 
@@ -198,10 +257,14 @@ def _part(tensors: Tensors, prefix: str) -> Tensors:
 
 @contextmanager
 def _interruption() -> Iterator[Callable[[], bool]]:
-    """Within the block SIGTERM only sets the flag that the yielded function reads."""
+    """Within the block SIGTERM and SIGINT only set the flag that the yielded function reads."""
     received = []
-    before = signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
+    before = {
+        number: signal.signal(number, lambda number, frame: received.append(number))
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
     try:
         yield lambda: bool(received)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

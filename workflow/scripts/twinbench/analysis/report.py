@@ -73,12 +73,13 @@ class Evidence:
         return {run: job.provenance for run, job in study.first_jobs(self.jobs).items()}
 
     @property
-    def diagnoses(self) -> dict[str, str]:
-        """Why each collapsed run got stuck, in brackets, as training saw it; else empty."""
-        found = {
-            job.run: job.provenance.get("diagnosis") for job in reversed(self.jobs) if job.collapsed
-        }
-        return {run: f" ({text})" if text else "" for run, text in found.items()}
+    def diagnoses(self) -> list[tuple[str, int, str]]:
+        """Run, seed and what training saw, for each training that collapsed."""
+        return [
+            (job.run, job.seed, job.provenance.get("diagnosis") or "training noted no reason")
+            for job in self.jobs
+            if job.collapsed
+        ]
 
     @property
     def labels(self) -> dict[str, str]:
@@ -119,6 +120,7 @@ def render(template: Path, evidence: Evidence) -> str:
     sections: dict[str, Callable[[Evidence], Any]] = {
         "answer": answer,
         "notes": notes,
+        "collapses": collapses,
         "results": results,
         "costs": costs,
         "comparisons": comparisons,
@@ -141,6 +143,8 @@ def render(template: Path, evidence: Evidence) -> str:
         "checksums": checksums,
     }
     return environment.get_template(template.name).render(
+        class_count=len(evidence.class_names),
+        chance_loss=f"{np.log(len(evidence.class_names)):.3f}",
         title=evidence.settings["title"],
         study=evidence.settings["study"],
         introduction=evidence.settings["introduction"],
@@ -341,8 +345,8 @@ def _proxies(evidence: Evidence) -> list[str]:
 def notes(evidence: Evidence) -> list[str]:
     """Footnotes to the marks in the tables."""
     diagnoses = [
-        f"collapsed: {run} got stuck at chance{evidence.diagnoses[run]}; its numbers are shown for "
-        "completeness and not compared."
+        f"collapsed: {run} got stuck; its numbers are shown for completeness and not compared "
+        "(see [Why it collapsed](#why-it-collapsed))."
         for run in evidence.collapsed
     ]
     proxy = "proxy weights: pretrained here on a synthetic source task, not on ImageNet."
@@ -706,6 +710,18 @@ def parity(evidence: Evidence) -> Table:
     }
 
 
+# Collapses ---------------------------------------------------------------------------------------
+
+
+def collapses(evidence: Evidence) -> list[str]:
+    """What training saw in each run that collapsed, why, and what to change."""
+    several = evidence.seeds > 1
+    return [
+        f"**{run}**{f', seed {seed}' if several else ''}: {text}."
+        for run, seed, text in evidence.diagnoses
+    ]
+
+
 # Discussion --------------------------------------------------------------------------------------
 
 
@@ -715,8 +731,7 @@ def discussion(evidence: Evidence) -> list[str]:
     stuck = [
         f"{run} did not learn: its training loss ends at "
         f"{number(evidence.runs[run]['train_loss'].mean())}, and a guess costs ln "
-        f"{len(evidence.class_names)} = {np.log(len(evidence.class_names)):.3f}"
-        f"{evidence.diagnoses[run]}."
+        f"{len(evidence.class_names)} = {np.log(len(evidence.class_names)):.3f}."
         for run in evidence.collapsed
     ]
     return [*_time_findings(evidence, sound), *_fit_findings(sound), *stuck]

@@ -1,6 +1,7 @@
 """PyTorch's part in a training: see `twinbench.training.Arm`."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,8 @@ class PyTorchArm:
                 part.requires_grad_(phase.trained(name))
                 if phase.trained(name):
                     groups += _parameter_groups(part, phase.factors[name], settings["weight_decay"])
+        # torch refuses to train nothing; the collapse guard is what tells of that.
+        groups = groups or [{"params": [torch.nn.Parameter(torch.zeros(1))], "factor": 0.0}]
         self._optimiser = torch.optim.AdamW(
             groups, betas=(settings["beta_1"], settings["beta_2"]), fused=True
         )
@@ -61,7 +64,7 @@ class PyTorchArm:
 
     def train_epoch(
         self, phase: Phase, epoch: int, first_step: int, rate_factor: float, after_step: AfterStep
-    ) -> tuple[float, float]:
+    ) -> None:
         job, settings = self._job, self._job.settings
         steps = job.steps_per_epoch
         if first_step == 0:
@@ -72,34 +75,58 @@ class PyTorchArm:
             self._prepare_update(rate * rate_factor)
             self._set_dropout(epoch, step)
             self._optimiser.zero_grad()
-            with torch.autocast(
-                self._device.type, torch.bfloat16, enabled=job.precision == "bfloat16"
-            ):
+            with self._autocast():
                 logits = self._network(images)
             loss = functional.cross_entropy(
                 logits.float(), labels, label_smoothing=settings["label_smoothing"]
             )
-            loss.backward()
+            if loss.requires_grad:  # not with every layer frozen, which the collapse guard tells of
+                loss.backward()
             self._optimiser.step()
             correct = (logits.argmax(dim=1) == labels).float().mean()
             self._sums += torch.stack([loss.detach(), correct]).double()
             after_step(step + 1)
+
+    def means(self, steps: int) -> tuple[float, float]:
         loss, accuracy = (self._sums / steps).tolist()
         return loss, accuracy
 
+    def inspect(self, images: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
+        with self._evaluating(), torch.inference_mode(), self._autocast():
+            outputs = self._plain(images)
+            dead = {}
+            for name, module in self._network.named_children():
+                outputs = module(outputs)
+                if isinstance(module, torch.nn.ReLU):
+                    active = outputs.transpose(0, 1).flatten(1).gt(0).any(dim=1)
+                    dead[name.removesuffix("_relu")] = 1 - active.float().mean().item()
+        return outputs.float().cpu().numpy(), dead
+
+    def gradient_norms(self, images: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+        kernels = {
+            name: module.weight
+            for name, module in self._network.named_children()
+            if isinstance(module, torch.nn.Conv2d | torch.nn.Linear) and module.weight.requires_grad
+        }
+        with self._evaluating():
+            with self._autocast():
+                logits = self._network(self._plain(images))
+            loss = functional.cross_entropy(
+                logits.float(), torch.from_numpy(labels).to(self._device)
+            )
+            gradients = torch.autograd.grad(loss, list(kernels.values()))
+        return {n: g.norm().item() for n, g in zip(kernels, gradients, strict=True)}
+
+    def _autocast(self) -> torch.autocast:
+        enabled = self._job.precision == "bfloat16"
+        return torch.autocast(self._device.type, torch.bfloat16, enabled=enabled)
+
     def logits(self, images: np.ndarray) -> np.ndarray:
-        job = self._job
-        self._network.eval()
         outputs = []
-        with torch.inference_mode():
+        with self._evaluating(), torch.inference_mode(), self._autocast():
             for start in range(0, len(images), _EVALUATION_BATCH):
-                batch = torch.from_numpy(images[start : start + _EVALUATION_BATCH])
-                matrices = protocol.plain_matrices(len(batch), job.image_size, job.input_size)
-                prepared = self._prepare(batch.to(self._device), matrices)
-                with torch.autocast(
-                    self._device.type, torch.bfloat16, enabled=job.precision == "bfloat16"
-                ):
-                    outputs.append(self._network(prepared).float().cpu().numpy())
+                batch = self._plain(images[start : start + _EVALUATION_BATCH])
+                outputs.append(self._network(batch).float().cpu().numpy())
         return np.concatenate(outputs)
 
     def state(self) -> dict[str, np.ndarray]:
@@ -152,6 +179,21 @@ class PyTorchArm:
         for step in range(first_step, len(order)):
             chosen = torch.from_numpy(order[step]).to(self._device)
             yield step, (self._prepare(self._images[chosen], matrices[step]), self._labels[chosen])
+
+    def _plain(self, images: np.ndarray) -> torch.Tensor:
+        """The net's input for images as they are."""
+        job = self._job
+        matrices = protocol.plain_matrices(len(images), job.image_size, job.input_size)
+        return self._prepare(torch.from_numpy(images).to(self._device), matrices)
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        """Within the block nothing is dropped; after it each layer is in the mode it was in."""
+        modes = [(module, module.training) for module in self._network]
+        self._network.eval()
+        yield
+        for module, mode in modes:
+            module.train(mode)
 
     def _prepare(self, images: torch.Tensor, matrices: np.ndarray) -> torch.Tensor:
         return augment.prepare(

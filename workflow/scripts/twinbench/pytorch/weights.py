@@ -72,5 +72,6 @@ def write_alexnet(path: Path, values: Weights) -> None:
         for name, official_name in _OFFICIAL_NAMES.items()
         for part in ("weight", "bias")
     }
-    with written_atomically(path) as temporary:
-        torch.save(official, temporary)
+    # Through an open file: torch writes a path's name, here a random one, into the file.
+    with written_atomically(path) as temporary, open(temporary, "wb") as file:
+        torch.save(official, file)

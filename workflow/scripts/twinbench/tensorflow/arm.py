@@ -32,6 +32,7 @@ class TensorFlowArm:
         with tf.device("cpu"):
             self._images = tf.constant(job.train.images)
             self._labels = tf.one_hot(job.train.labels, job.classes)
+        self._inspect = tf.function(self._look_through)
         self.set_weights(job.initial_weights())
 
     @property
@@ -74,16 +75,37 @@ class TensorFlowArm:
 
     def train_epoch(
         self, phase: Phase, epoch: int, first_step: int, rate_factor: float, after_step: AfterStep
-    ) -> tuple[float, float]:
+    ) -> None:
         # One `fit` an epoch: each has its own sample order, and one may start in mid-epoch.
         steering = Steering(
             self._job, phase, epoch, first_step, rate_factor, after_step, self._sums
         )
-        history = self._network.fit(
+        self._network.fit(
             self._batches(epoch, first_step), callbacks=[steering], shuffle=False, verbose=0
-        ).history
+        )
         self._sums = {}
-        return float(history["loss"][0]), float(history["accuracy"][0])
+
+    def means(self, steps: int) -> tuple[float, float]:
+        result = self._network.get_metrics_result()
+        return float(result["loss"]), float(result["accuracy"])
+
+    def inspect(self, images: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
+        logits, dead = self._inspect(self._plain(images))
+        return logits.numpy(), {name: float(share) for name, share in dead.items()}
+
+    def gradient_norms(self, images: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+        layers = [
+            layer
+            for layer in self._network.layers
+            if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense) and layer.trainable
+        ]
+        with tf.GradientTape() as tape:
+            logits = self._network(self._plain(images), training=False)
+            loss = tf.reduce_mean(
+                tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+            )
+        gradients = tape.gradient(loss, [layer.kernel.value for layer in layers])
+        return {layer.name: float(tf.norm(g)) for layer, g in zip(layers, gradients, strict=True)}
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         job = self._job
@@ -104,6 +126,23 @@ class TensorFlowArm:
                 variable.assign(state[f"{part}/{index}"])
         # `fit` sets the running means to zero at its start, so they are put back after that.
         self._sums = {n: t for n, t in state.items() if n.startswith("metrics/")}
+
+    def _look_through(self, images: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """Logits, and for each ReLU layer the share of its units that no image activates."""
+        outputs, dead = images, {}
+        for layer in self._network.layers:
+            outputs = layer(outputs, training=False) if _has_modes(layer) else layer(outputs)
+            if isinstance(layer, keras.layers.ReLU):
+                active = tf.reduce_any(outputs > 0, axis=range(outputs.shape.rank - 1))
+                share = tf.reduce_mean(tf.cast(active, tf.float32))
+                dead[layer.name.removesuffix("_relu")] = 1 - share
+        return outputs, dead
+
+    def _plain(self, images: np.ndarray) -> tf.Tensor:
+        """The net's input for images as they are."""
+        job = self._job
+        matrices = protocol.plain_matrices(len(images), job.image_size, job.input_size)
+        return self._prepare(tf.constant(images), tf.constant(matrices))
 
     def _variables(self) -> dict[str, list[keras.Variable]]:
         return {
@@ -229,6 +268,12 @@ def _ready(batches: tf.data.Dataset) -> tf.data.Dataset:
     options = tf.data.Options()
     options.autotune.enabled = False
     return batches.prefetch(1).with_options(options)
+
+
+def _has_modes(layer: keras.layers.Layer) -> bool:
+    """Whether the layer does another thing while training."""
+    modes = (keras.layers.BatchNormalization, keras.layers.Dropout, network.MaskedDropout)
+    return isinstance(layer, modes)
 
 
 def _canonical_name(layer: keras.layers.Layer) -> str:
