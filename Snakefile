@@ -25,6 +25,9 @@ rule all:
     default_target: True
     input:
         f"{STUDY}/report.md",
+        f"{STUDY}/metrics.csv",
+        f"{STUDY}/comparisons.csv",
+        expand(f"{STUDY}/figures/{{figure}}.png", figure=FIGURES),
 
 
 onsuccess:

@@ -22,14 +22,14 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 
-from twinbench import synthetic, training
+from twinbench import training
 from twinbench.architecture import ARCHITECTURES
 from twinbench.checkpoint import Store
 from twinbench.configuration import Configuration
 from twinbench.job import Job
 from twinbench.memory import keep_freed_memory
 from twinbench.progress import Progress
-from twinbench.splits import Split
+from twinbench.synthetic_split import draw_split
 
 FRAMEWORKS = ("pytorch", "tensorflow")
 STUDY_IMAGES = 45_000
@@ -71,24 +71,12 @@ def make_job(run: str, images: int, epochs: int, threads: int) -> Job:
         seed=1,
         architecture=ARCHITECTURES[configuration.model(run)],
         settings=configuration.training(run) | {"epochs": epochs},
-        train=draw(images, 1),
-        validation=draw(images // 10, 2),
-        test=draw(0, 3),
+        train=draw_split("target", images, 1),
+        validation=draw_split("target", images // 10, 2),
+        test=draw_split("target", 0, 3),
         pretrained={},
         net_normalisation=False,
         threads=threads,
-    )
-
-
-def draw(count: int, seed: int) -> Split:
-    drawn, labels = synthetic.draw("target", count, seed)
-    return Split(
-        images=drawn,
-        labels=labels.astype(np.int64),
-        sample_ids=np.arange(count),
-        class_names=synthetic.class_names("target"),
-        mean=np.full(3, 0.5),
-        std=np.full(3, 0.25),
     )
 
 

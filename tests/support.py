@@ -2,27 +2,13 @@
 
 from pathlib import Path
 
-import numpy as np
-from twinbench import synthetic
 from twinbench.architecture import ARCHITECTURES
 from twinbench.configuration import Configuration
 from twinbench.job import Job
-from twinbench.splits import Split
+from twinbench.synthetic_split import draw_split
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
-
-
-def draw_split(count: int, seed: int) -> Split:
-    images, labels = synthetic.draw("target", count, seed)
-    return Split(
-        images=images,
-        labels=labels.astype(np.int64),
-        sample_ids=np.arange(count),
-        class_names=synthetic.class_names("target"),
-        mean=np.full(3, 0.45),
-        std=np.full(3, 0.25),
-    )
 
 
 def training_settings(**changes) -> dict:
@@ -40,9 +26,9 @@ def make_job(model="alexnet32", images=48, seed=1, pretrained=None, threads=2, *
         seed=seed,
         architecture=ARCHITECTURES[model],
         settings=training_settings(model=model, **settings),
-        train=draw_split(images, 1),
-        validation=draw_split(20, 2),
-        test=draw_split(20, 3),
+        train=draw_split("target", images, 1),
+        validation=draw_split("target", 20, 2),
+        test=draw_split("target", 20, 3),
         pretrained=pretrained or {},
         net_normalisation=bool(pretrained),
         threads=threads,

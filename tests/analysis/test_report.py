@@ -121,6 +121,13 @@ def rendered(fake, tmp_path, **changes) -> str:
     return report.render(TEMPLATE, evidence(fake, tmp_path, **changes))
 
 
+def test_a_collapse_is_explained_in_a_section_of_its_own(flawed, make_study, tmp_path):
+    told = section(flawed.read_text(), "Why it collapsed")
+    assert "**pytorch-pretrained**: one class for all images; loss at ln 10" in told
+    assert "ln 10 = 2.303" in told
+    assert "Why it collapsed" not in rendered(make_study(FOUR), tmp_path)
+
+
 def test_flaws_are_named_where_the_number_stands(flawed):
     text = flawed.read_text()
     rows = [line for line in section(text, "Results").splitlines() if "10.00 %" in line]

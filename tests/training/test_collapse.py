@@ -6,10 +6,11 @@ import sys
 
 import numpy as np
 import pytest
-from support import make_job
-from twinbench import training
+from support import make_job, training_settings
+from twinbench import experiment, protocol, proxy, splits, training
 from twinbench.checkpoint import Store
 from twinbench.collapse import Collapsed, Guard, Look
+from twinbench.errors import InputError
 from twinbench.progress import Progress
 
 
@@ -107,6 +108,32 @@ def test_a_look_leaves_the_training_as_it_is(make_arm, tmp_path, monkeypatch):
         assert seen[name] == unseen[name]
 
 
+@ARMS
+def test_a_look_sees_what_evaluation_sees(make_arm):
+    job = make_job(epochs=1, dropout=0.5, batch_normalisation=True)
+    arm = make_arm(job)
+    arm.start_phase(protocol.phases(job.settings, job.architecture)[0])
+    logits, dead = arm.inspect(job.validation.images)
+    assert np.allclose(logits, arm.logits(job.validation.images), atol=1e-5)
+    assert list(dead) == ["conv1", "conv2", "conv3", "conv4", "conv5", "dense1", "dense2"]
+
+
+def test_proxy_weights_of_a_collapsed_pretraining_are_not_handed_over(tmp_path):
+    training = {"batch_normalisation": False, "batch_size": 32, "epochs": 1, "input_size": 63}
+    settings = training_settings(model="alexnet", learning_rate=1e9, **training)
+    arguments = ["--settings", json.dumps({"images": 100, "seed": 0, "training": settings})]
+    arguments += ["--model", "alexnet", "--threads", "2", "--output", str(tmp_path / "proxy.pth")]
+    arguments += ["--tensorboard", str(tmp_path / "events"), "--log", str(tmp_path / "log")]
+    written = []
+    with pytest.raises(InputError, match=r"weights\.proxy: alexnet on the source task collapsed"):
+        proxy.pretrain(
+            proxy.parser(None).parse_args(arguments),
+            _pytorch,
+            lambda path, weights: written.append(path),
+        )
+    assert not written
+
+
 # --- What the looks mean ---------------------------------------------------------------------------
 
 
@@ -169,9 +196,6 @@ def test_the_guards_state_goes_through_json():
 
 @pytest.mark.parametrize("on_collapse", ["record", "fail"])
 def test_a_collapse_is_recorded_or_fails_the_job(on_collapse, tmp_path, monkeypatch):
-    from twinbench import experiment, splits
-    from twinbench.errors import InputError
-
     job = make_job(epochs=2, frozen=["conv", "dense", "head"], on_collapse=on_collapse)
     for name in ("train", "validation", "test"):
         splits.save(tmp_path / f"{name}.safetensors", getattr(job, name))

@@ -91,7 +91,7 @@ def wait_for_a_step(process: subprocess.Popen, results: Path) -> None:
     def written() -> set:
         found = set()
         for path in results.rglob("*.*"):
-            unfinished = path.name.startswith(".") and not path.name.startswith(".checkpoint")
+            unfinished = ".unfinished-" in str(path)
             if not unfinished and path.suffix != ".log" and not path.name.startswith("events."):
                 with suppress(FileNotFoundError):
                     found.add((path, path.stat().st_mtime_ns))

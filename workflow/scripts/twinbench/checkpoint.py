@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from twinbench.errors import InputError
-from twinbench.files import written_atomically
+from twinbench.files import remove_unfinished, written_atomically
 
 log = logging.getLogger(__name__)
 
@@ -82,9 +82,9 @@ class Store:
 
     def clear(self) -> None:
         """Delete the training's checkpoints: other settings' too, and what a killed process left."""
-        for pattern in (f".checkpoint-{self.name}-*", f"..checkpoint-{self.name}-*"):
-            for path in self.folder.glob(pattern):
-                path.unlink(missing_ok=True)
+        for path in self.folder.glob(f".checkpoint-{self.name}-*"):
+            path.unlink(missing_ok=True)
+        remove_unfinished(self.folder, f".checkpoint-{self.name}-*")
 
 
 class Pace:

@@ -1,7 +1,9 @@
 """Files written whole or not at all, and checksums."""
 
+import glob
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,24 +12,35 @@ from pathlib import Path
 from twinbench.errors import InputError
 
 _BLOCK = 1 << 20
+_UNFINISHED = ".unfinished-"
 
 
 @contextmanager
 def written_atomically(path: Path | str) -> Iterator[Path]:
-    """A temporary path beside `path`, moved onto it when the block succeeds and deleted when not."""
+    """A temporary path near `path`, moved onto it when the block succeeds and deleted when not.
+
+    It lies in a hidden folder beside `path`, so that what a library or a killed process leaves there
+    goes with the folder: at the end, or at the next start of the same file.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    remove_unfinished(path.parent, glob.escape(path.name))
+    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}{_UNFINISHED}", dir=path.parent))
+    temporary = folder / path.name
     try:
         yield temporary
         umask = os.umask(0)
         os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp makes the file private
+        temporary.chmod(0o666 & ~umask)  # some libraries make their files private
         temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_unfinished(folder: Path, name: str) -> None:
+    """Delete what killed processes left of files called `name`, a pattern, in `folder`."""
+    for path in folder.glob(f".{name}{_UNFINISHED}*"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def checksum(path: Path | str, algorithm: str = "sha256") -> str:

@@ -12,17 +12,16 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
-from twinbench import command, devices, protocol, provenance, sources, synthetic, training
+from twinbench import command, devices, protocol, provenance, sources, training
 from twinbench.architecture import ARCHITECTURES
 from twinbench.checkpoint import Store
+from twinbench.errors import InputError
 from twinbench.experiment import TERMINATED, MakeArm, add_checkpoint_steps
 from twinbench.job import Job
 from twinbench.memory import keep_freed_memory
 from twinbench.progress import Progress
 from twinbench.protocol import Weights
-from twinbench.splits import Split
+from twinbench.synthetic_split import draw_split
 
 log = logging.getLogger(__name__)
 
@@ -54,14 +53,15 @@ def _pretrain(
     arguments: argparse.Namespace, make_arm: MakeArm, write: Callable[[Path, Weights], None]
 ) -> None:
     settings = arguments.settings
+    validation_images = round(settings["images"] * _VALIDATION_FRACTION)
     job = Job(
         run=f"{arguments.model} on the source task",
         seed=settings["seed"],
         architecture=ARCHITECTURES[arguments.model],
         settings=settings["training"],
-        train=_draw(settings["images"], settings["seed"]),
-        validation=_draw(round(settings["images"] * _VALIDATION_FRACTION), settings["seed"] + 1),
-        test=_draw(0, settings["seed"]),
+        train=draw_split("source", settings["images"], settings["seed"]),
+        validation=draw_split("source", validation_images, settings["seed"] + 1),
+        test=draw_split("source", 0, settings["seed"]),
         pretrained={},
         net_normalisation=True,
         threads=arguments.threads,
@@ -82,23 +82,13 @@ def _pretrain(
     progress = Progress(job.settings["epochs"], arguments.tensorboard)
     log.info("proxy weights of %s: %d synthetic images", job.architecture.title, len(job.train))
     try:
-        training.train(job, arm, store, progress)
+        outcome = training.train(job, arm, store, progress)
     except training.Interrupted as interruption:
         log.info("interrupted %s: saved, the next start goes on from here", interruption)
         sys.exit(TERMINATED)
     finally:
         progress.close()
+    if outcome.diagnosis:
+        raise InputError(f"weights.proxy: {job.run} collapsed: {outcome.diagnosis}")
     write(arguments.output, protocol.fold_batch_normalisation(arm.weights()))
     store.clear()
-
-
-def _draw(count: int, seed: int) -> Split:
-    images, labels = synthetic.draw("source", count, seed)
-    return Split(
-        images=images,
-        labels=labels.astype(np.int64),
-        sample_ids=np.arange(count),
-        class_names=synthetic.class_names("source"),
-        mean=np.full(3, 0.5),
-        std=np.full(3, 0.25),
-    )

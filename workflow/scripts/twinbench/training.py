@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -19,7 +18,7 @@ import numpy as np
 
 from twinbench import protocol
 from twinbench.checkpoint import Checkpoint, Pace, Store, Tensors
-from twinbench.collapse import Collapsed, Guard
+from twinbench.collapse import Collapsed, Guard, Inspected
 from twinbench.job import Job
 from twinbench.progress import Progress
 from twinbench.protocol import Phase, Weights
@@ -34,7 +33,7 @@ class Interrupted(Exception):
     """The process was asked to end; the state is saved. The text says where."""
 
 
-class Arm(Protocol):
+class Arm(Inspected, Protocol):
     """What a framework gives to a training. Its constructor takes a `Job` and sets its weights.
 
     `device` names the processor or accelerator, `libraries` the distributions whose versions count.
@@ -59,11 +58,6 @@ class Arm(Protocol):
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """Logits float32 (n, classes) of uint8 images (n, height, width, 3), without dropout."""
-
-    def inspect(self, images: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
-        """See `collapse.Inspected`, as for `gradient_norms`. Leaves the state as it is."""
-
-    def gradient_norms(self, images: np.ndarray, labels: np.ndarray) -> dict[str, float]: ...
 
     def state(self) -> Tensors:
         """All that the next step depends on: weights, optimiser, the epoch's running sums."""
@@ -93,94 +87,94 @@ class Outcome:
     diagnosis: str | None
 
 
+@dataclass(frozen=True)
+class _Session:
+    """Who takes part in a training, from its start or resumption to its end."""
+
+    job: Job
+    arm: Arm
+    store: Store
+    progress: Progress
+    pace: Pace
+    guard: Guard
+    interrupted: Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class _Position:
+    """Where a training stands: rows of finished epochs, the best weights, and within an epoch the steps
+    that are done and the seconds that they took."""
+
+    history: list[dict]
+    best: Weights
+    step: int = 0
+    seconds: float = 0.0
+
+
 def train(job: Job, arm: Arm, store: Store, progress: Progress) -> Outcome:
     """Train from the start or from the store's checkpoint, and leave the chosen weights in `arm`.
 
     Raises `Interrupted` after SIGTERM or SIGINT (Ctrl-C), once the state is saved.
     """
     keep, patience = job.settings["keep"], job.settings["early_stopping"]["patience"]
-    pace, guard = Pace(), Guard(job)
-    history, best, first_step, seconds = _resume(job, arm, store, progress, guard)
     diagnosis = None
     with _interruption() as interrupted:
-        for phase, epoch in _remaining_epochs(job, len(history)):
-            if protocol.should_stop(history, patience):
+        session = _Session(job, arm, store, progress, Pace(), Guard(job), interrupted)
+        position = _resume(session)
+        for phase, epoch in _remaining_epochs(job, len(position.history)):
+            if protocol.should_stop(position.history, patience):
                 log.info("no better validation loss lately: stopped after epoch %d", epoch - 1)
                 break
-            if epoch == phase.first_epoch and first_step == 0:
+            if epoch == phase.first_epoch and position.step == 0:
                 arm.start_phase(phase)
-            save = partial(_save, arm, store, pace, guard, best, history)
-            row, diagnosis = _train_epoch(
-                job,
-                arm,
-                progress,
-                pace,
-                guard,
-                phase,
-                epoch,
-                first_step,
-                seconds,
-                save,
-                interrupted,
-            )
-            history = [*history, row]
-            first_step, seconds = 0, 0.0
+            row, diagnosis = _train_epoch(session, phase, epoch, position)
             progress.epoch(row)
-            if protocol.chosen_epoch(history, keep) == epoch:
-                best = arm.weights()
+            history = [*position.history, row]
+            is_best = protocol.chosen_epoch(history, keep) == epoch
+            position = _Position(history, arm.weights() if is_best else position.best)
             if diagnosis:
                 log.warning("collapsed in epoch %d: %s", epoch, diagnosis)
                 break
-            if pace.due_after_epoch() or interrupted():
-                _save(arm, store, pace, guard, best, history, 0, 0.0)
+            if session.pace.due_after_epoch() or interrupted():
+                _save(session, position)
             if interrupted():
                 raise Interrupted(f"after epoch {epoch}")
-    log.info("checkpoints: %s", pace)
-    arm.set_weights(best)
-    return Outcome(history, protocol.chosen_epoch(history, keep), diagnosis)
+    log.info("checkpoints: %s", session.pace)
+    arm.set_weights(position.best)
+    return Outcome(position.history, protocol.chosen_epoch(position.history, keep), diagnosis)
 
 
 def _train_epoch(
-    job: Job,
-    arm: Arm,
-    progress: Progress,
-    pace: Pace,
-    guard: Guard,
-    phase: Phase,
-    epoch: int,
-    first_step: int,
-    seconds: float,
-    save: Callable[[int, float], None],
-    interrupted: Callable[[], bool],
+    session: _Session, phase: Phase, epoch: int, position: _Position
 ) -> tuple[dict, str | None]:
     """One epoch and its validation, as a row of the history, and why it collapsed, if it did.
 
-    `seconds` were spent on it before. A collapse ends the epoch: its row holds what there is.
+    A collapse ends the epoch: its row holds what there is.
     """
+    job, arm, guard = session.job, session.arm, session.guard
     settings, steps = job.settings, job.steps_per_epoch
-    before, last = (epoch - 1) * steps, first_step
-    start = time.monotonic() - seconds
+    before, last = (epoch - 1) * steps, position.step
+    start = time.monotonic() - position.seconds
 
     def after_step(done: int) -> None:
         nonlocal last
         last = done
-        progress.step(epoch, done, steps)
-        if guard.due(before + done, last=done == steps):
+        session.progress.step(epoch, done, steps)
+        if done == steps or guard.due(before + done):
             guard.look(arm, before + done)
-        due = job.checkpoint_steps and done % job.checkpoint_steps == 0
-        due = due or pace.due_within_epoch()
-        if done < steps and (due or interrupted()):
-            save(done, time.monotonic() - start)
-        if done < steps and interrupted():
+        if done < steps and (_checkpoint_is_due(session, done) or session.interrupted()):
+            seconds = time.monotonic() - start
+            _save(session, _Position(position.history, position.best, done, seconds))
+        if done < steps and session.interrupted():
             raise Interrupted(f"in epoch {epoch} after step {done} of {steps}")
 
     plateau = settings["reduce_on_plateau"]
-    factor = protocol.plateau_factor(progress.history, plateau["patience"], plateau["factor"])
+    factor = protocol.plateau_factor(position.history, plateau["patience"], plateau["factor"])
     diagnosis = None
     try:
-        if before + first_step == 0:
+        if before + position.step == 0:
             guard.look(arm, 0)
-        arm.train_epoch(phase, epoch, first_step, factor, after_step)
+        arm.train_epoch(phase, epoch, position.step, factor, after_step)
     except Collapsed as collapsed:
         diagnosis = str(collapsed)
     train_loss, train_accuracy = arm.means(last) if last else (math.nan, math.nan)
@@ -203,52 +197,53 @@ def _train_epoch(
     return row, diagnosis
 
 
+def _checkpoint_is_due(session: _Session, done: int) -> bool:
+    """Whether one is due within an epoch, of which `done` steps are done."""
+    every = session.job.checkpoint_steps
+    return (every > 0 and done % every == 0) or session.pace.due_within_epoch()
+
+
 def _remaining_epochs(job: Job, done: int) -> Iterator[tuple[Phase, int]]:
     for phase in protocol.phases(job.settings, job.architecture):
         for epoch in range(max(phase.first_epoch, done + 1), phase.last_epoch + 1):
             yield phase, epoch
 
 
-def _save(
-    arm: Arm,
-    store: Store,
-    pace: Pace,
-    guard: Guard,
-    best: Weights,
-    history: list[dict],
-    step: int,
-    seconds: float,
-) -> None:
-    with pace.measured():
-        tensors = {f"arm/{name}": tensor for name, tensor in arm.state().items()}
-        tensors |= {f"best/{name}": tensor for name, tensor in best.items()}
-        state = {"history": history, "step": step, "seconds": seconds, "guard": guard.state()}
-        store.save(Checkpoint(tensors, state))
+def _save(session: _Session, position: _Position) -> None:
+    with session.pace.measured():
+        tensors = {f"arm/{name}": tensor for name, tensor in session.arm.state().items()}
+        tensors |= {f"best/{name}": tensor for name, tensor in position.best.items()}
+        state = {
+            "history": position.history,
+            "step": position.step,
+            "seconds": position.seconds,
+            "guard": session.guard.state(),
+        }
+        session.store.save(Checkpoint(tensors, state))
 
 
-def _resume(
-    job: Job, arm: Arm, store: Store, progress: Progress, guard: Guard
-) -> tuple[list[dict], Weights, int, float]:
-    """History, best weights, step and seconds from which to go on; arm and guard take up theirs."""
-    checkpoint = store.load()
+def _resume(session: _Session) -> _Position:
+    """Where to go on from: the store's checkpoint, which arm and guard take up, or the start."""
+    checkpoint = session.store.load()
     if checkpoint is None:
-        return [], {}, 0, 0.0
-    history, step = checkpoint.state["history"], checkpoint.state["step"]
-    for row in history:
-        progress.epoch(row, resumed=True)
-    done = len(history)
+        return _Position([], {})
+    state = checkpoint.state
+    for row in state["history"]:
+        session.progress.epoch(row, resumed=True)
+    done = len(state["history"])
     # The optimiser in the state is that of the phase of the last step taken.
-    last = done + 1 if step else done
+    last = done + 1 if state["step"] else done
     phase = next(
         p
-        for p in protocol.phases(job.settings, job.architecture)
+        for p in protocol.phases(session.job.settings, session.job.architecture)
         if p.first_epoch <= last <= p.last_epoch
     )
-    arm.start_phase(phase)
-    arm.restore(_part(checkpoint.tensors, "arm/"))
-    guard.restore(checkpoint.state["guard"])
-    log.info("resumed from the checkpoint after epoch %d, step %d", done, step)
-    return history, _part(checkpoint.tensors, "best/"), step, checkpoint.state["seconds"]
+    session.arm.start_phase(phase)
+    session.arm.restore(_part(checkpoint.tensors, "arm/"))
+    session.guard.restore(state["guard"])
+    log.info("resumed from the checkpoint after epoch %d, step %d", done, state["step"])
+    best = _part(checkpoint.tensors, "best/")
+    return _Position(state["history"], best, state["step"], state["seconds"])
 
 
 def _part(tensors: Tensors, prefix: str) -> Tensors:
