@@ -164,7 +164,9 @@ ENVIRONMENTS = {
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_an_environment_has_what_its_scripts_import_at_the_locks_versions(environment):
     pins = _pins((ROOT / "envs" / f"{environment}.yaml").read_text())
-    assert pins.items() <= LOCK.items()
+    # CUDA 12 is TensorFlow's alone, and in no lock with PyTorch's CUDA 13: see test_images.py.
+    shared = {name: pin for name, pin in pins.items() if not name.endswith("-cu12")}
+    assert shared.items() <= LOCK.items()
     imported = set()
     for script in ENVIRONMENTS[environment]:
         for path in imported_files(SCRIPTS / f"{script}.py"):

@@ -32,6 +32,8 @@ rule evaluate_runs:
         f"{STUDY}/logs/evaluate_runs.log",
     conda:
         "../../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
         mem_mb=2000,
         runtime=15,
@@ -62,6 +64,8 @@ rule compare_runs:
         f"{STUDY}/logs/compare_runs.log",
     conda:
         "../../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
         mem_mb=2000,
         runtime=15,
@@ -100,6 +104,8 @@ rule plot_figures:
         f"{STUDY}/logs/plot_figures.log",
     conda:
         "../../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
         mem_mb=2000,
         runtime=15,
@@ -120,8 +126,8 @@ rule plot_figures:
 rule write_report:
     input:
         code=code("write_report.py", "analysis"),
-        template=str(WORKFLOW / "report" / "report.md.jinja"),
-        reference=CONFIGURATION.report["reference"] or [],
+        template=local(str(WORKFLOW / "report" / "report.md.jinja")),
+        reference=local(CONFIGURATION.report["reference"] or []),
         metrics=f"{STUDY}/metrics.csv",
         comparisons=f"{STUDY}/comparisons.csv",
         # With one framework alone there is nothing to hold against it.
@@ -144,6 +150,8 @@ rule write_report:
         f"{STUDY}/logs/write_report.log",
     conda:
         "../../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
         mem_mb=2000,
         runtime=15,

@@ -3,10 +3,27 @@
 import platform
 import shlex
 import sys
+from os import PathLike
 from pathlib import Path
 from types import SimpleNamespace
 
-WORKFLOW = Path(workflow.current_basedir).parent
+
+def workflow_folder(rules):
+    """The folder workflow/ on this machine, where `rules` is its folder of rules.
+
+    Of a repository elsewhere, from which another workflow takes this one as a module, the files are
+    fetched as Snakemake fetches the rules.
+    """
+    if isinstance(rules, PathLike):
+        return Path(rules).parent
+    names = rules.hosted_repo.repo.git.ls_tree(
+        "-r", "--name-only", rules.ref, "workflow", "envs"
+    ).splitlines()
+    files = [workflow.source_path(f"../../{name}") for name in names]
+    return Path(files[names.index("workflow/scripts/twinbench/__init__.py")]).parents[2]
+
+
+WORKFLOW = workflow_folder(workflow.current_basedir)
 if str(WORKFLOW / "scripts") not in sys.path:
     sys.path.insert(0, str(WORKFLOW / "scripts"))
 # Relative where they lie below the working directory: Snakemake tracks names of inputs too, and a
@@ -17,6 +34,7 @@ SCRIPTS = WORKFLOW / "scripts"
 ENVIRONMENTS = WORKFLOW.parent / "envs"
 
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
 from snakemake.logging import logger
 from twinbench import workplace
 from twinbench.configuration import Configuration, canonical
@@ -48,7 +66,8 @@ PARITY_LADDER, PARITY_AUDIT = f"{STUDY}/parity.csv", f"{STUDY}/parity-audit.csv"
 RUN = f"{STUDY}/runs/{{run}}/seed-{{seed}}"
 
 # Without conda or containers jobs use the Python that runs Snakemake, activated or not.
-if not workflow.deployment_settings.deployment_method:
+DEPLOYMENT = workflow.deployment_settings.deployment_method
+if not DEPLOYMENT:
     put_first_on_path()
 
 
@@ -63,7 +82,8 @@ def code(name, environment=None):
     """The entry script `name`, every file of the package that it imports, and what it runs on.
 
     The script is the first. `environment` names a file of envs/: another version of a library then
-    counts as another code, with conda or without.
+    counts as another code, with conda or without. They stay local where results go to a storage:
+    Snakemake sends the sources along.
     """
     folder = SCRIPTS.absolute()
     imported = [path.relative_to(folder) for path in imported_files(folder / name)]
@@ -73,7 +93,20 @@ def code(name, environment=None):
     ]
     if environment:
         files.append(ENVIRONMENTS / f"{environment}.yaml")
-    return [str(path) for path in files]
+    return [local(str(path)) for path in files]
+
+
+def image(environment):
+    """The container image of a file of envs/: a local file, or one of a registry."""
+    images = CONFIGURATION.images
+    if "://" in images:
+        return f"{images}-{environment}"
+    file = Path(images) / f"{environment}.sif"
+    if DeploymentMethod.APPTAINER in DEPLOYMENT and not file.exists():
+        raise WorkflowError(
+            f"config: images: there is no file {file}; `make sif` builds it, see docs/clusters.md"
+        )
+    return str(file)
 
 
 def command(name, option, value):
@@ -100,8 +133,14 @@ def runs_of(framework):
 
 
 def shared_cores(jobs):
-    """Threads for each of so many jobs at once: shared evenly, cores do more than all in turn."""
-    return max(1, (workflow.cores or 1) // max(1, jobs))
+    """Threads for each of so many jobs at once: shared evenly, cores do more than all in turn.
+
+    One on a cluster, where neither the machine that submits nor the one that computes has cores to share
+    out: there `set-threads` gives a job its cores.
+    """
+    if workflow.non_local_exec or workflow.remote_exec:
+        return 1
+    return max(1, workflow.cores // max(1, jobs))
 
 
 def threads_of_a_training(wildcards):
@@ -121,7 +160,8 @@ def official_file(model):
             return f"results/weights/official/{model}-{wildcards.identity}.{OFFICIAL_SUFFIX[model]}"
         # The identity holds the file's checksum: a mere touch of it changes nothing.
         starts = [CONFIGURATION.weights(run) for run in CONFIGURATION.runs]
-        return ancient(next(w.path for w in starts if w.identity == wildcards.identity))
+        path = next(w.path for w in starts if w.identity == wildcards.identity)
+        return local(ancient(path))
 
     return find
 

@@ -19,6 +19,8 @@ if CONFIGURATION.dataset["source"] == "synthetic":
             f"{DATA}/logs/draw_archive.log",
         conda:
             "../../envs/analysis.yaml"
+        container:
+            image("analysis")
         params:
             settings=canonical(CONFIGURATION.dataset["synthetic"]),
         message:
@@ -36,6 +38,8 @@ elif CONFIGURATION.dataset["archive"]:
         localrule: True
         conda:
             "../../envs/analysis.yaml"
+        container:
+            image("analysis")
         resources:
             command=command(
                 "import_archive.py", "--archive", CONFIGURATION.dataset["archive"]
@@ -58,6 +62,8 @@ else:
         localrule: True
         conda:
             "../../envs/analysis.yaml"
+        container:
+            image("analysis")
         resources:
             command=command(
                 "download_archive.py", "--url", CONFIGURATION.dataset["url"]
@@ -81,6 +87,8 @@ rule build_parquet:
         f"{DATA}/logs/build_parquet.log",
     conda:
         "../../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
         mem_mb=2000,
         runtime=15,
@@ -107,6 +115,8 @@ rule build_tensors:
         f"{DATA}/logs/build_tensors.log",
     conda:
         "../../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
         mem_mb=2000,
         runtime=15,

@@ -31,6 +31,8 @@ rule train_pytorch:
         run=runs_of("pytorch"),
     conda:
         "../../envs/pytorch.yaml"
+    container:
+        image("pytorch")
     threads: threads_of_a_training
     resources:
         mem_mb=6000,
@@ -67,6 +69,8 @@ rule train_tensorflow:
         run=runs_of("tensorflow"),
     conda:
         "../../envs/tensorflow.yaml"
+    container:
+        image("tensorflow")
     threads: threads_of_a_training
     resources:
         mem_mb=6000,

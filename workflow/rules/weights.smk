@@ -18,6 +18,8 @@ rule download_weights:
     localrule: True
     conda:
         "../../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
         command=official_download,
     params:
@@ -40,6 +42,8 @@ rule pretrain_proxy_pytorch:
     priority: 1  # the pretrained runs wait for these
     conda:
         "../../envs/pytorch.yaml"
+    container:
+        image("pytorch")
     threads: threads_of_a_pretraining
     resources:
         mem_mb=4000,
@@ -67,6 +71,8 @@ rule pretrain_proxy_tensorflow:
     priority: 1  # the pretrained runs wait for these
     conda:
         "../../envs/tensorflow.yaml"
+    container:
+        image("tensorflow")
     threads: threads_of_a_pretraining
     resources:
         mem_mb=4000,
@@ -93,6 +99,8 @@ rule import_alexnet_weights:
         "results/weights/logs/import_alexnet_weights-{identity}.log",
     conda:
         "../../envs/pytorch.yaml"
+    container:
+        image("pytorch")
     resources:
         mem_mb=4000,
         runtime=10,
@@ -112,6 +120,8 @@ rule import_vgg16_weights:
         "results/weights/logs/import_vgg16_weights-{identity}.log",
     conda:
         "../../envs/tensorflow.yaml"
+    container:
+        image("tensorflow")
     resources:
         mem_mb=2000,
         runtime=10,

@@ -74,6 +74,11 @@ class Configuration:
         return self.values["seeds"]
 
     @property
+    def images(self) -> str:
+        """Where container images lie: a folder, or a registry's address without the ending."""
+        return self.values["images"]
+
+    @property
     def dataset(self) -> dict:
         return self.values["dataset"]
 
