@@ -17,10 +17,14 @@ STUDY = TINY | {
 }
 RUNS = ("pytorch-scratch", "pytorch-pretrained", "tensorflow-scratch", "tensorflow-pretrained")
 # With the profile for Slurm, as many threads as in a local run: the last bits depend on it.
-_GPU_RULES = ("train_pytorch", "train_tensorflow", "pretrain_proxy_pytorch")
+_GPU_RULES = [
+    f"{work}_{framework}"
+    for work in ("train", "pretrain_proxy", "measure")
+    for framework in ("pytorch", "tensorflow")
+]
 SLURM = (
     *("--profile", str(ROOT / "profiles" / "slurm")),
-    *("--set-threads", *(f"{rule}=1" for rule in (*_GPU_RULES, "pretrain_proxy_tensorflow"))),
+    *("--set-threads", *(f"{rule}=1" for rule in _GPU_RULES)),
     *("--slurm-init-seconds-before-status-checks", "3"),
 )
 # Four trainings at once: one thread for each.
@@ -69,5 +73,7 @@ def outcome(folder: Path) -> dict[str, bytes]:
         return parts | {"weights": archive.read("model.weights.h5")}
 
 
-def comparisons(folder: Path) -> bytes:
-    return (folder / "results" / "tiny" / "comparisons.csv").read_bytes()
+def tables(folder: Path) -> dict[str, bytes]:
+    """What is concluded from the runs, and how alike the twins were measured to be."""
+    names = ("comparisons.csv", "parity.csv", "parity-audit.csv")
+    return {name: (folder / "results" / "tiny" / name).read_bytes() for name in names}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from slurm import missing_programs, running_slurm
-from study import LOCAL, RUNS, SLURM, comparisons, log, outcome, run_folder, snakemake, workplace
+from study import LOCAL, RUNS, SLURM, log, outcome, run_folder, snakemake, tables, workplace
 from support import ROOT
 
 pytestmark = pytest.mark.containers
@@ -37,8 +37,8 @@ def test_a_runs_outcome_is_that_of_the_run_outside_bit_for_bit(contained, local,
     assert outcome(run_folder(contained, run)) == outcome(run_folder(local, run))
 
 
-def test_the_comparisons_are_those_of_the_run_outside(contained, local):
-    assert comparisons(contained) == comparisons(local)
+def test_the_tables_are_those_of_the_run_outside(contained, local):
+    assert tables(contained) == tables(local)
 
 
 def test_every_job_ran_in_its_image(contained):

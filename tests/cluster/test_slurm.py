@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 from slurm import DEVICES, Job, Slurm, missing_programs, running_slurm, wait_until
-from study import RUNS, SLURM, comparisons, log, outcome, run_folder, snakemake, workplace
+from study import RUNS, SLURM, log, outcome, run_folder, snakemake, workplace
 
 pytestmark = pytest.mark.slurm
 
 TRAINING = re.compile(r"rule_train_\w+_wildcards_(.+)_1")
-ON_DEVICE = re.compile(rb"(train|pretrain_proxy)_(pytorch|tensorflow)\.py$")
+ON_DEVICE = re.compile(rb"(train|pretrain_proxy|measure)_(pytorch|tensorflow)\.py$")
 
 
 @dataclass
@@ -37,9 +37,6 @@ def story(tmp_path_factory) -> Story:
     told = Story(workplace(tmp_path_factory.mktemp("cluster")))
     with running_slurm(tmp_path_factory.mktemp("slurm")) as slurm:
         _strike_each_training(slurm, told)
-        assert snakemake(told.folder, slurm.environment, *SLURM, "--unlock").wait(60) == 0, log(
-            told.folder
-        )
         _finish_on_a_node_that_was_drained(slurm, told)
     return told
 
@@ -72,8 +69,8 @@ def test_a_runs_outcome_is_that_of_the_local_run_bit_for_bit(story, local, run):
     assert outcome(run_folder(story.folder, run)) == outcome(run_folder(local, run))
 
 
-def test_the_comparisons_are_those_of_the_local_run(story, local):
-    assert comparisons(story.folder) == comparisons(local)
+def test_the_tables_are_those_of_the_local_run(story, local):
+    assert tables(story.folder) == tables(local)
 
 
 def _strike_each_training(slurm: Slurm, told: Story) -> None:

@@ -46,7 +46,9 @@ RESULTS = Path("results")
 CLOCK_OFFSET = workplace.clock_offset()
 
 try:
-    CONFIGURATION = Configuration(config, WORKFLOW / "schemas" / "config.schema.yaml")
+    CONFIGURATION = Configuration(
+        config, WORKFLOW / "schemas" / "config.schema.yaml", workflow.configfiles
+    )
     if workflow.is_main_process:
         for folder in (Path(".snakemake"), RESULTS):
             workplace.check_writable(folder)

@@ -25,6 +25,8 @@ for FRAMEWORK in sorted({*CONFIGURATION.frameworks} - {"pytorch", "tensorflow"})
             run=runs_of(FRAMEWORK),
         conda:
             f"../../envs/{FRAMEWORK}.yaml"
+        container:
+            image(FRAMEWORK)
         threads: threads_of_a_training
         resources:
             mem_mb=6000,

@@ -29,6 +29,8 @@ for FRAMEWORK in PARITY_QUANTITIES:
         priority: 1  # these wait for each other, so they start early
         conda:
             f"../../envs/{FRAMEWORK}.yaml"
+        container:
+            image(FRAMEWORK)
         threads: 1
         resources:
             mem_mb=6000,
@@ -73,6 +75,8 @@ rule check_parity:
         f"{STUDY}/logs/check_parity.log",
     conda:
         "../../envs/analysis.yaml"
+    container:
+        image("analysis")
     resources:
         mem_mb=2000,
         runtime=15,

@@ -8,6 +8,7 @@ import difflib
 import hashlib
 import json
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,8 +53,11 @@ class StartingWeights:
 class Configuration:
     """A valid config with all defaults filled in; `raw` is what Snakemake merged."""
 
-    def __init__(self, raw: dict, schema: Path) -> None:
+    def __init__(self, raw: dict, schema: Path, files: Iterable[Path] = ()) -> None:
+        """`files` are those that `raw` was read from: in them, a number does not stand in quotes."""
         self._schema = yaml.safe_load(schema.read_text())
+        for file in files:
+            _refuse_quoted_numbers(file, self._schema)
         run = self._schema["properties"]["runs"]["additionalProperties"]
         run["properties"]["framework"]["enum"] = FRAMEWORKS
         given = _without_null_runs(_typed(dict(raw), self._schema, self._schema))
@@ -253,14 +257,47 @@ def _typed(value: object, schema: dict, root: dict) -> object:
         return [_typed(item, schema.get("items", {}), root) for item in value]
     kinds = schema.get("type", [])
     kinds = [kinds] if isinstance(kinds, str) else kinds
-    text_is_wanted = not kinds or "string" in kinds
-    if isinstance(value, str) and (not text_is_wanted or (value == "null" and "null" in kinds)):
+    if isinstance(value, str) and (
+        not _takes_text(schema) or (value == "null" and "null" in kinds)
+    ):
         value = _read(value)
     if not isinstance(value, float):
         return value
     if not math.isfinite(value):
         return str(value)  # which the schema refuses
     return int(value) if value.is_integer() else value
+
+
+def _refuse_quoted_numbers(file: Path, schema: dict) -> None:
+    """Text is no number where somebody says that it is text; only 1e-3 as it stands is one."""
+    for key, node in _scalars(yaml.compose(file.read_text()), schema, schema, ""):
+        if node.style in ("'", '"') and not isinstance(_read(node.value), str):
+            raise InputError(
+                f"{file}, line {node.start_mark.line + 1}: {key}: {node.value!r} stands in quotes, "
+                "which makes it text; write it without them"
+            )
+
+
+def _scalars(
+    node: yaml.Node | None, schema: dict, root: dict, key: str
+) -> Iterator[tuple[str, yaml.ScalarNode]]:
+    """The scalars of a file that are to be no text, each with its key."""
+    match node:
+        case yaml.MappingNode():
+            parts = _parts(schema, root)
+            for name, value in node.value:
+                part = parts.get(name.value, parts.get("*", {}))
+                yield from _scalars(value, part, root, f"{key}.{name.value}".lstrip("."))
+        case yaml.SequenceNode():
+            for value in node.value:
+                yield from _scalars(value, schema.get("items", {}), root, key)
+        case yaml.ScalarNode() if not _takes_text(schema):
+            yield key, node
+
+
+def _takes_text(schema: dict) -> bool:
+    kinds = schema.get("type", [])
+    return not kinds or "string" in kinds
 
 
 def _parts(schema: dict, root: dict) -> dict[str, dict]:
