@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from slurm import DEVICES, Job, Slurm, missing_programs, running_slurm, wait_until
-from study import RUNS, SLURM, log, outcome, run_folder, snakemake, workplace
+from study import RUNS, SLURM, log, outcome, run_folder, snakemake, tables, workplace
 
 pytestmark = pytest.mark.slurm
 

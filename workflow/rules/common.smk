@@ -46,8 +46,10 @@ RESULTS = Path("results")
 CLOCK_OFFSET = workplace.clock_offset()
 
 try:
+    # Another workflow that takes this one as a module reads its own files.
+    files = workflow.configfiles if workflow.modifier.is_main_snakefile() else []
     CONFIGURATION = Configuration(
-        config, WORKFLOW / "schemas" / "config.schema.yaml", workflow.configfiles
+        config, WORKFLOW / "schemas" / "config.schema.yaml", map(Path, files)
     )
     if workflow.is_main_process:
         for folder in (Path(".snakemake"), RESULTS):
