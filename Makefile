@@ -2,6 +2,9 @@
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
+# `make bench BENCH_OPTIONS=--short` takes minutes.
+BENCH_OPTIONS ?=
+
 # For containers; docs/clusters.md tells of these.
 ENGINE ?= $(firstword $(foreach engine,docker podman buildah,$(if $(shell command -v $(engine)),$(engine))))
 BASE ?= python:3.11-slim-bookworm
@@ -10,7 +13,7 @@ SIF_OPTIONS ?=
 ENVIRONMENTS := pytorch tensorflow analysis
 IMAGE := localhost/twinbench
 
-.PHONY: demo test test-slurm test-containers test-kubernetes images sif lint lint-images format lock clean
+.PHONY: demo test bench test-slurm test-containers test-kubernetes images sif lint lint-images format lock clean
 
 demo: .venv  ## the whole study on drawn images, offline, in minutes
 	snakemake --cores all --configfile config/demo.yaml
@@ -18,6 +21,9 @@ demo: .venv  ## the whole study on drawn images, offline, in minutes
 
 test: .venv  ## every test
 	python -m pytest
+
+bench: .venv  ## this machine's speed, against the usual scripts and its own peak: results/bench/bench.md
+	python benchmarks/bench.py $(BENCH_OPTIONS)
 
 test-slurm: .venv  ## the study under faults on a real Slurm of one node, which is brought up for it
 	@command -v slurmctld >/dev/null && command -v slurmd >/dev/null && command -v munged >/dev/null || { echo "Slurm is not installed here: apt-get install slurm-wlm munge"; exit 1; }

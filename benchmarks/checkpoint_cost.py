@@ -17,28 +17,18 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import yaml
-
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
-
+from measuring import FRAMEWORKS, ROOT, STUDY_IMAGES, make_arm, make_job
 from twinbench import training
-from twinbench.architecture import ARCHITECTURES
 from twinbench.checkpoint import Store
-from twinbench.configuration import Configuration
-from twinbench.job import Job
 from twinbench.memory import keep_freed_memory
 from twinbench.progress import Progress
-from twinbench.synthetic_split import draw_split
 
-FRAMEWORKS = ("pytorch", "tensorflow")
-STUDY_IMAGES = 45_000
 _TOLD = re.compile(r"checkpoints: (\d+) written in ([\d.]+) s, ([\d.]+) %")
 
 
 def measure(framework: str, images: int, epochs: int, threads: int) -> None:
     """Train one net and print its row."""
-    job = make_job(f"{framework}-scratch", images, epochs, threads)
+    job = make_job(f"{framework}-scratch", images, threads, epochs=epochs)
     keep_freed_memory()
     arm = make_arm(framework, job)
     messages = []
@@ -60,34 +50,6 @@ def measure(framework: str, images: int, epochs: int, threads: int) -> None:
         f"{100 * spent / written / whole:.2f} % of an epoch of {STUDY_IMAGES:,}",
         flush=True,
     )
-
-
-def make_job(run: str, images: int, epochs: int, threads: int) -> Job:
-    os.chdir(ROOT)  # the config names files from here
-    config = yaml.safe_load(Path("config/config.yaml").read_text())
-    configuration = Configuration(config, ROOT / "workflow/schemas/config.schema.yaml")
-    return Job(
-        run=run,
-        seed=1,
-        architecture=ARCHITECTURES[configuration.model(run)],
-        settings=configuration.training(run) | {"epochs": epochs},
-        train=draw_split("target", images, 1),
-        validation=draw_split("target", images // 10, 2),
-        test=draw_split("target", 0, 3),
-        pretrained={},
-        net_normalisation=False,
-        threads=threads,
-    )
-
-
-def make_arm(framework: str, job: Job) -> training.Arm:
-    if framework == "pytorch":
-        from twinbench.pytorch.arm import PyTorchArm
-
-        return PyTorchArm(job)
-    from twinbench.tensorflow.arm import TensorFlowArm
-
-    return TensorFlowArm(job)
 
 
 def main() -> None:

@@ -92,7 +92,7 @@ def test_a_resumed_training_gives_the_same_bits(framework, tmp_path):
 def test_its_entry_file_writes_the_contracts_files(framework, tmp_path):
     data = {name: tmp_path / f"{name}.safetensors" for name in ("train", "validation", "test")}
     for seed, path in enumerate(data.values()):
-        splits.save(path, draw_split(16, seed))
+        splits.save(path, draw_split("target", 16, seed))
     settings = {
         "run": "run",
         "framework": framework,

@@ -82,11 +82,14 @@ class TestOfAFinishedStudy:
         overlay = copy.deepcopy(TINY)
         overlay["runs"]["pytorch-scratch"] = {"learning_rate": 0.001}
         told = explained(overlay)
-        first, reason = told.splitlines()[:2]
-        assert re.fullmatch(r"Training pytorch-scratch, seed 1 \(about [\d:]+ (s|min)\)", first)
-        assert reason == "    training.learning_rate 0.0007 -> 0.001"
+        assert re.search(
+            r"^Training pytorch-scratch, seed 1 \(about [\d:]+ (s|min)\)\n"
+            r"    training.learning_rate 0.0007 -> 0.001$",
+            told,
+            re.MULTILINE,
+        )
         assert "    follows from: Training pytorch-scratch, seed 1\n" in told
-        assert re.search(r"\n5 of 15 jobs would run, in about [\d:]+ (s|min) on 2 cores\n$", told)
+        assert re.search(r"\n8 of 18 jobs would run, in about [\d:]+ (s|min) on 2 cores\n$", told)
 
     def test_more_epochs_take_longer(self, explained):
         def seconds(epochs: int) -> float:
@@ -103,7 +106,7 @@ class TestOfAFinishedStudy:
         path.write_text(path.read_text() + "# edited\n")
         told = explained(TINY)
         assert "    changed: workflow/scripts/twinbench/analysis/report.py\n" in told
-        assert "1 of 15 jobs would run" in told
+        assert "1 of 18 jobs would run" in told
 
     def test_a_missing_result(self, explained):
         metrics = explained.folder / "results/tiny/metrics.csv"

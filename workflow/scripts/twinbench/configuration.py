@@ -147,17 +147,19 @@ class Configuration:
 
     @property
     def frameworks(self) -> list[str]:
-        """The frameworks of the runs, in the order of the config."""
-        return list(dict.fromkeys(self.framework(run) for run in self.runs))
+        """The frameworks of the runs, sorted, since keys have no order; added ones come last."""
+        found = {self.framework(run) for run in self.runs}
+        return sorted(found, key=lambda name: (name not in ("pytorch", "tensorflow"), name))
 
     def twins(self) -> list[dict]:
         """Each net with its starting weights, whichever frameworks train it, for the parity ladder.
 
-        Runs that differ in other settings alone count once, with the first one's settings. The loss
-        is followed over 100 steps where more than one framework trains the net, else over 20.
+        Runs that differ in other settings alone count once, with the settings that most of them
+        have. The loss is followed over 100 steps where more than one framework trains the net, else
+        over 20.
         """
         found: dict[tuple, list[str]] = {}
-        for run in self.runs:
+        for run in sorted(self.runs):
             settings = self.training(run)
             own = (settings["input_size"], settings["batch_normalisation"])
             key = (self.model(run), self.weights(run).source, self.weights(run).identity, *own)
@@ -171,16 +173,15 @@ class Configuration:
                 "model": self.model(runs[0]),
                 "weights": self.weights(runs[0]).source,
                 "identity": self.weights(runs[0]).identity,
-                "training": {
-                    key: value
-                    for key, value in self.training(runs[0]).items()
-                    if key not in _NOT_OF_TWINS
-                },
+                "training": _most_common([self._twin_settings(run) for run in runs]),
                 "steps": 100 if len({self.framework(run) for run in runs}) > 1 else 20,
             }
             for name, runs in zip(names, found.values(), strict=True)
         ]
         return sorted(twins, key=lambda twin: twin["name"])
+
+    def _twin_settings(self, run: str) -> dict:
+        return {k: v for k, v in self.training(run).items() if k not in _NOT_OF_TWINS}
 
     def official(self, model: str) -> dict:
         """`url` and `checksum` of the publisher's file of a net."""
@@ -234,6 +235,12 @@ class Configuration:
                         f"{key}.{setting}: no layer's name begins with {prefix!r}; "
                         f"{net.name} has {', '.join(names)}"
                     )
+
+
+def _most_common(settings: list[dict]) -> dict:
+    """The settings that occur most often, the first ones of equals."""
+    texts = [canonical(each) for each in settings]
+    return settings[texts.index(max(texts, key=texts.count))]
 
 
 def _distinct(names: list[str]) -> list[str]:

@@ -128,7 +128,7 @@ class TensorFlowArm:
         """Logits, and for each ReLU layer the share of its units that no image activates."""
         outputs, dead = images, {}
         for layer in self._network.layers:
-            outputs = layer(outputs)  # as in evaluation, unless asked to train
+            outputs = layer(outputs, training=False) if _has_modes(layer) else layer(outputs)
             if isinstance(layer, keras.layers.ReLU):
                 active = tf.reduce_any(outputs > 0, axis=range(outputs.shape.rank - 1))
                 share = tf.reduce_mean(tf.cast(active, tf.float32))
@@ -285,6 +285,13 @@ def _ready(batches: tf.data.Dataset) -> tf.data.Dataset:
     options = tf.data.Options()
     options.autotune.enabled = False
     return batches.prefetch(1).with_options(options)
+
+
+def _has_modes(layer: keras.layers.Layer) -> bool:
+    """Whether the layer does another thing while training."""
+    modes = (keras.layers.BatchNormalization, keras.layers.Dropout, network.MaskedDropout)
+    own = (keras.layers.RandomFlip, keras.layers.RandomRotation, keras.layers.RandomTranslation)
+    return isinstance(layer, modes + own)
 
 
 def _canonical_name(layer: keras.layers.Layer) -> str:

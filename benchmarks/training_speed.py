@@ -1,0 +1,111 @@
+"""One measurement of training speed, in a process of its own: prints an object in JSON.
+
+    python benchmarks/training_speed.py ours --run pytorch-scratch
+    python benchmarks/training_speed.py tutorial --framework pytorch
+    python benchmarks/training_speed.py peak --framework pytorch --precision bfloat16
+
+`ours` is a run of the default study: augmentation, step, validation; `tutorial` the usual script beside
+this file; `peak` what the framework's matrix product reaches here.
+"""
+
+import argparse
+import json
+import os
+import time
+
+from measuring import forward_operations, make_arm, make_job
+from twinbench import protocol
+from twinbench.memory import keep_freed_memory
+
+WARM_UP = 3  # steps that are not counted: the first ones build graphs and kernels
+PEAK_SIDE = 4096
+PEAK_SECONDS = 3.0
+
+
+def ours(arguments: argparse.Namespace) -> dict:
+    """Images a second of a run, whole and in parts, and its operations a second."""
+    changes = {"precision": arguments.precision}
+    if arguments.batch_size:
+        changes["batch_size"] = arguments.batch_size
+    job = make_job(arguments.run, arguments.images, arguments.threads, **changes)
+    keep_freed_memory()
+    framework = arguments.run.split("-")[0]
+    arm = make_arm(framework, job)
+    phase = protocol.phases(job.settings, job.architecture)[-1]
+    arm.start_phase(phase)
+    batch, steps = job.settings["batch_size"], job.steps_per_epoch
+    times = {}
+    arm.train_epoch(phase, 1, 0, 1.0, lambda done: times.update({done: time.perf_counter()}))
+    training = (times[steps] - times[WARM_UP]) / (steps - WARM_UP) / batch
+    arm.logits(job.validation.images)  # builds what evaluation needs
+    validation = _seconds(lambda: arm.logits(job.validation.images)) / len(job.validation)
+    batches = arm.batches(2, 0)
+    next(batches)
+    augmentation = _seconds(lambda: [next(batches) for _ in range(WARM_UP)]) / WARM_UP / batch
+    whole = training + validation * len(job.validation) / len(job.train)
+    forward = forward_operations(job.layers, job.input_size)
+    operations = 3 * forward + forward * len(job.validation) / len(job.train)
+    return {
+        "images_per_second": 1 / whole,
+        "step_images_per_second": 1 / training,
+        "augmentation_share": augmentation / training,
+        "gflops": operations / whole / 1e9,
+        "precision": job.precision,
+        "batch_size": batch,
+    }
+
+
+def tutorial(arguments: argparse.Namespace) -> dict:
+    if arguments.framework == "pytorch":
+        from tutorial_pytorch import images_per_second
+    else:
+        from tutorial_tensorflow import images_per_second
+    return {"images_per_second": images_per_second(arguments.images, WARM_UP)}
+
+
+def peak(arguments: argparse.Namespace) -> dict:
+    """Billions of operations a second in products of square matrices."""
+    multiply = _multiplier(arguments.framework, arguments.precision, arguments.threads)
+    multiply()
+    start, count = time.perf_counter(), 0
+    while time.perf_counter() - start < PEAK_SECONDS:
+        multiply()
+        count += 1
+    return {"gflops": 2 * PEAK_SIDE**3 * count / (time.perf_counter() - start) / 1e9}
+
+
+def _multiplier(framework: str, precision: str, threads: int):
+    if framework == "pytorch":
+        import torch
+
+        torch.set_num_threads(threads)
+        matrix = torch.randn(PEAK_SIDE, PEAK_SIDE, dtype=getattr(torch, precision))
+        return lambda: matrix @ matrix
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    matrix = tf.cast(tf.random.normal((PEAK_SIDE, PEAK_SIDE)), precision)
+    return lambda: tf.matmul(matrix, matrix).numpy()
+
+
+def _seconds(work) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=("ours", "tutorial", "peak"))
+    parser.add_argument("--run", default="pytorch-scratch", help="a run of the default study")
+    parser.add_argument("--framework", choices=("pytorch", "tensorflow"), default="pytorch")
+    parser.add_argument("--images", type=int, default=2560)
+    parser.add_argument("--batch-size", type=int, help="the run's own if it is not given")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--precision", default="auto")
+    arguments = parser.parse_args()
+    print(json.dumps(globals()[arguments.what](arguments)))
+
+
+if __name__ == "__main__":
+    main()
