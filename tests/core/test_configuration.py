@@ -131,6 +131,14 @@ def test_a_weights_file_is_known_by_its_bytes_not_its_name(configure, tmp_path):
             {"runs.pytorch-pretrained.input_size": 48},
             "runs.pytorch-pretrained.input_size: 48 is too",
         ),
+        (
+            {"training.progressive_resizing": {"epochs": 1}},
+            "runs.pytorch-scratch.progressive_resizing: alexnet32 takes images of one size alone",
+        ),
+        (
+            {"runs.pytorch-pretrained.progressive_resizing": {"epochs": 1, "input_size": 48}},
+            "runs.pytorch-pretrained.progressive_resizing.input_size: 48 is too small for alexnet",
+        ),
         ({"runs.other": {"framework": "pytorch"}}, "runs.other: model, weights missing"),
         ({"dataset.archive": "nowhere.tar.gz"}, "dataset.archive: there is no file nowhere.tar.gz"),
         ({"dataset.sha256": "12"}, "dataset.sha256: '12' does not have the form"),

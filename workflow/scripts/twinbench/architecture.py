@@ -75,6 +75,11 @@ class Architecture:
     def with_head(self, classes: int) -> tuple[Layer, ...]:
         return (*self.layers, Dense(HEAD, classes))
 
+    @property
+    def takes_any_size(self) -> bool:
+        """Whether the same weights serve images of any size."""
+        return any(isinstance(layer, AdaptiveAveragePooling) for layer in self.layers)
+
     def weighted_layers(self) -> list[str]:
         """The names of the layers that have weights, the head last."""
         names = [layer.name for layer in self.layers if isinstance(layer, Convolution | Dense)]

@@ -15,14 +15,14 @@ from pathlib import Path
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
-from twinbench.architecture import ARCHITECTURES
+from twinbench.architecture import ARCHITECTURES, Architecture
 from twinbench.errors import InputError
 from twinbench.files import checksum
 
 _RUN_KEYS = ("framework", "model", "weights", "weights_sha256")
 # Settings that the parity ladder has of its own, or no use for.
 _NOT_OF_TWINS = (
-    *("protocol", "epochs", "batch_size", "head", "keep"),
+    *("protocol", "epochs", "batch_size", "head", "keep", "progressive_resizing"),
     *("early_stopping", "reduce_on_plateau", "on_collapse"),
 )
 # Each folder with an arm is a framework.
@@ -221,12 +221,8 @@ class Configuration:
                 "set weights: none, or model: alexnet or vgg16"
             )
         settings = self.training(run)
-        size = settings["input_size"]
-        if size and size < net.smallest_input:
-            raise InputError(
-                f"{key}.input_size: {size} is too small for {net.name}; "
-                f"set {net.smallest_input} or more"
-            )
+        _check_input_size(f"{key}.input_size", settings["input_size"], net)
+        _check_resizing(f"{key}.progressive_resizing", settings, net)
         names = net.weighted_layers()
         for setting in ("frozen", "rate_factors"):
             for prefix in settings[setting]:
@@ -235,6 +231,24 @@ class Configuration:
                         f"{key}.{setting}: no layer's name begins with {prefix!r}; "
                         f"{net.name} has {', '.join(names)}"
                     )
+
+
+def _check_input_size(key: str, size: int | None, net: Architecture) -> None:
+    if size and size < net.smallest_input:
+        raise InputError(
+            f"{key}: {size} is too small for {net.name}; set {net.smallest_input} or more"
+        )
+
+
+def _check_resizing(key: str, settings: dict, net: Architecture) -> None:
+    resizing = settings["progressive_resizing"]
+    if not resizing["epochs"]:
+        return
+    if not net.takes_any_size:
+        raise InputError(f"{key}: {net.name} takes images of one size alone; set epochs: 0")
+    if settings["protocol"] == "native":
+        raise InputError(f"{key}: is for protocol: harmonised alone; set epochs: 0")
+    _check_input_size(f"{key}.input_size", resizing["input_size"], net)
 
 
 def _most_common(settings: list[dict]) -> dict:

@@ -173,7 +173,7 @@ def _facts(arguments: argparse.Namespace, job: Job, arm: Arm, outcome: Outcome) 
         "threads": job.threads,
         "parameters": sum(w.size for w in arm.weights().values()),
         "layers": architecture.describe(job.layers, job.input_size),
-        "input_size": job.input_size,
+        "input_size": job.input_size_in(outcome.chosen_epoch),
         "epochs_run": len(outcome.history),
         "chosen_epoch": outcome.chosen_epoch,
         "status": "collapsed" if outcome.diagnosis else "completed",

@@ -277,7 +277,7 @@ def _training_seconds(job: Job) -> float | None:
 
 def _kind(facts: dict, training: dict) -> tuple:
     """What decides the time of an epoch."""
-    names = ("input_size", "batch_normalisation", "precision")
+    names = ("input_size", "progressive_resizing", "batch_normalisation", "precision")
     values = [training.get(name) for name in names]
     return (facts["framework"], facts["model"], facts["dataset"]["name"], *values)
 

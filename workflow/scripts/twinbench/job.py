@@ -55,6 +55,11 @@ class Job:
     def input_size(self) -> int:
         return self.settings["input_size"] or self.architecture.input_size
 
+    def input_size_in(self, epoch: int) -> int:
+        """The side of the images that the net is given in an epoch, counted from 1."""
+        resizing = self.settings["progressive_resizing"]
+        return resizing["input_size"] if epoch <= resizing["epochs"] else self.input_size
+
     @property
     def steps_per_epoch(self) -> int:
         return protocol.steps_per_epoch(len(self.train), self.settings["batch_size"])

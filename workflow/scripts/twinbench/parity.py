@@ -204,6 +204,7 @@ def ladder_job(twin: Twin, train: Split, validation: Split, seed: int, threads: 
         "epochs": math.ceil(twin.steps / steps),
         "dropout": 0.0,
         "head": {"epochs": 0},
+        "progressive_resizing": {"epochs": 0},
     }
     return Job(
         run=twin.name,

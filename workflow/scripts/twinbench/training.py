@@ -37,10 +37,12 @@ class Arm(Inspected, Protocol):
     """What a framework gives to a training. Its constructor takes a `Job` and sets its weights.
 
     `device` names the processor or accelerator, `libraries` the distributions whose versions count.
+    `input_size` is the side of the images that the net is given from now on; the training sets it.
     """
 
     device: str
     libraries: tuple[str, ...]
+    input_size: int
 
     def start_phase(self, phase: Phase) -> None:
         """Make a fresh optimiser for the layers that the phase trains."""
@@ -127,6 +129,7 @@ def train(job: Job, arm: Arm, store: Store, progress: Progress) -> Outcome:
                 break
             if epoch == phase.first_epoch and position.step == 0:
                 arm.start_phase(phase)
+            arm.input_size = job.input_size_in(epoch)
             row, diagnosis = _train_epoch(session, phase, epoch, position)
             progress.epoch(row)
             history = [*position.history, row]
@@ -140,8 +143,10 @@ def train(job: Job, arm: Arm, store: Store, progress: Progress) -> Outcome:
             if interrupted():
                 raise Interrupted(f"after epoch {epoch}")
     log.info("checkpoints: %s", session.pace)
+    chosen = protocol.chosen_epoch(position.history, keep)
     arm.set_weights(position.best)
-    return Outcome(position.history, protocol.chosen_epoch(position.history, keep), diagnosis)
+    arm.input_size = job.input_size_in(chosen)
+    return Outcome(position.history, chosen, diagnosis)
 
 
 def _train_epoch(
@@ -187,6 +192,7 @@ def _train_epoch(
         "seconds": elapsed,
         "images_per_second": last * settings["batch_size"] / elapsed,
         "learning_rate": rate * factor,
+        "input_size": arm.input_size,
         "train_loss": train_loss,
         "train_accuracy": train_accuracy,
         "validation_loss": validation_loss,

@@ -28,6 +28,7 @@ class PyTorchArm:
         # float32 means float32 on GPUs too, as in the twin.
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
         self._job = job
+        self.input_size = job.input_size
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.manual_seed(job.seed)
         self._network = network.build(
@@ -188,7 +189,7 @@ class PyTorchArm:
             epoch,
             order.size,
             job.image_size,
-            job.input_size,
+            self.input_size,
             job.settings["augmentation"],
         ).reshape(*order.shape, 2, 3)
         for step in range(first_step, len(order)):
@@ -208,7 +209,7 @@ class PyTorchArm:
         batch = torch.from_numpy(images).to(self._device)
         if job.native:
             return self._prepare_natively(batch)
-        matrices = protocol.plain_matrices(len(images), job.image_size, job.input_size)
+        matrices = protocol.plain_matrices(len(images), job.image_size, self.input_size)
         return self._prepare(batch, matrices)
 
     @contextmanager
@@ -225,7 +226,7 @@ class PyTorchArm:
             images,
             torch.tensor(matrices, device=images.device),
             self._job.normalisation,
-            self._job.input_size,
+            self.input_size,
             self._job.settings["augmentation"]["fill"],
         )
 

@@ -22,6 +22,7 @@ class TensorFlowArm:
     def __init__(self, job: Job) -> None:
         _configure(job)
         self._job = job
+        self.input_size = job.input_size
         self._network = _native_network(job) if job.native else _network(job)
         # On the CPU: the augmentation runs there, one batch ahead of the training.
         with tf.device("cpu"):
@@ -106,7 +107,7 @@ class TensorFlowArm:
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         job = self._job
-        matrices = protocol.plain_matrices(len(images), job.image_size, job.input_size)
+        matrices = protocol.plain_matrices(len(images), job.image_size, self.input_size)
         batches = tf.data.Dataset.from_tensor_slices((images, matrices)).batch(_EVALUATION_BATCH)
         return self._network.predict(_ready(batches.map(self._prepare)), verbose=0)
 
@@ -138,7 +139,7 @@ class TensorFlowArm:
     def _plain(self, images: np.ndarray) -> tf.Tensor:
         """The net's input for images as they are."""
         job = self._job
-        matrices = protocol.plain_matrices(len(images), job.image_size, job.input_size)
+        matrices = protocol.plain_matrices(len(images), job.image_size, self.input_size)
         return self._prepare(tf.constant(images), tf.constant(matrices))
 
     def _variables(self) -> dict[str, list[keras.Variable]]:
@@ -162,6 +163,7 @@ class TensorFlowArm:
             job.settings["batch_normalisation"],
             job.input_size,
             dropout=job.settings["dropout"],
+            any_size=_takes_any_size(job),
         )
         network.set_weights(plain, self.weights())
         with written_atomically(path) as temporary:
@@ -175,7 +177,7 @@ class TensorFlowArm:
             epoch,
             order.size,
             job.image_size,
-            job.input_size,
+            self.input_size,
             job.settings["augmentation"],
         ).reshape(*order.shape, 2, 3)
 
@@ -193,7 +195,7 @@ class TensorFlowArm:
             images,
             matrices,
             self._job.normalisation,
-            self._job.input_size,
+            self.input_size,
             self._job.settings["augmentation"]["fill"],
         )
 
@@ -204,7 +206,12 @@ def _network(job: Job) -> keras.Sequential:
         job.settings["batch_normalisation"],
         job.input_size,
         batch_size=job.settings["batch_size"],
+        any_size=_takes_any_size(job),
     )
+
+
+def _takes_any_size(job: Job) -> bool:
+    return job.settings["progressive_resizing"]["epochs"] > 0
 
 
 def _native_network(job: Job) -> keras.Sequential:

@@ -46,13 +46,14 @@ class AdaptiveAveragePooling(keras.layers.Layer):
         self.size = size
 
     def call(self, inputs):
-        side = inputs.shape[1]
-        shares = np.zeros((self.size, side), np.float32)
-        for part in range(self.size):
-            covered = slice(part * side // self.size, -(-(part + 1) * side // self.size))
-            shares[part, covered] = 1 / (covered.stop - covered.start)
-        shares = keras.ops.cast(shares, inputs.dtype)
-        return keras.ops.einsum("ih,jw,nhwc->nijc", shares, shares, inputs)
+        ops = keras.ops
+        side = ops.shape(inputs)[1]  # not known while a graph for any size is built
+        parts, pixels = ops.arange(self.size)[:, None], ops.arange(side)[None]
+        starts, ends = parts * side // self.size, -(-(parts + 1) * side // self.size)
+        covered = ops.logical_and(pixels >= starts, pixels < ends)
+        shares = ops.cast(covered, "float32") / ops.cast(ends - starts, "float32")
+        shares = ops.cast(shares, inputs.dtype)
+        return ops.einsum("ih,jw,nhwc->nijc", shares, shares, inputs)
 
     def get_config(self):
         return {**super().get_config(), "size": self.size}
@@ -65,12 +66,15 @@ def build(
     *,
     dropout: float = 0.0,
     batch_size: int | None = None,
+    any_size: bool = False,
 ) -> keras.Sequential:
     """The net for inputs (batch, input_size, input_size, 3); its outputs are float32 logits.
 
-    With a `batch_size` dropout masks are given from outside, without one Keras draws them.
+    With a `batch_size` dropout masks are given from outside, without one Keras draws them. With
+    `any_size` it takes images of other sizes too.
     """
-    network = [keras.Input((input_size, input_size, 3))]
+    side = None if any_size else input_size
+    network = [keras.Input((side, side, 3))]
     for layer, input_shape, _ in architecture.shapes(layers, input_size):
         if isinstance(layer, architecture.Dropout):
             network.append(
