@@ -50,7 +50,7 @@ def ours(arguments: argparse.Namespace) -> dict:
         "step_images_per_second": 1 / training,
         "augmentation_share": augmentation / training,
         "gflops": operations / whole / 1e9,
-        "precision": job.precision,
+        "precision": arm.precision.name,
         "batch_size": batch,
     }
 

@@ -2,8 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 from scipy.special import log_softmax
@@ -64,14 +62,6 @@ class Job:
     def steps_per_epoch(self) -> int:
         return protocol.steps_per_epoch(len(self.train), self.settings["batch_size"])
 
-    @cached_property
-    def precision(self) -> str:
-        """`float32` or `bfloat16`; `auto` takes bfloat16 where the processor multiplies it."""
-        wanted = self.settings["precision"]
-        if wanted != "auto":
-            return wanted
-        return "bfloat16" if _processor_multiplies_bfloat16() else "float32"
-
     @property
     def normalisation(self) -> protocol.Normalisation:
         name = self.architecture.normalisation if self.net_normalisation else "dataset"
@@ -109,12 +99,3 @@ class Job:
         outputs = log_softmax(logits(split.images).astype(np.float64), axis=1)
         loss = -outputs[np.arange(len(split)), split.labels].mean()
         return float(loss), float((outputs.argmax(axis=1) == split.labels).mean())
-
-
-def _processor_multiplies_bfloat16() -> bool:
-    """Whether this processor has instructions for it: emulated, it is slower than float32."""
-    try:
-        flags = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags

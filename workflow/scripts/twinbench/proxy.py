@@ -75,6 +75,7 @@ def _pretrain(
         "code": sources.checksums(Path(sys.argv[0]).resolve()),
         "versions": provenance.versions(arm.libraries),
         "device": arm.device,
+        "precision": arm.precision.name,
         "threads": job.threads,
     }
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()

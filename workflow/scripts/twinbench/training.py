@@ -20,6 +20,7 @@ from twinbench import protocol
 from twinbench.checkpoint import Checkpoint, Pace, Store, Tensors
 from twinbench.collapse import Collapsed, Guard, Inspected
 from twinbench.job import Job
+from twinbench.precision import Precision
 from twinbench.progress import Progress
 from twinbench.protocol import Phase, Weights
 
@@ -36,12 +37,14 @@ class Interrupted(Exception):
 class Arm(Inspected, Protocol):
     """What a framework gives to a training. Its constructor takes a `Job` and sets its weights.
 
-    `device` names the processor or accelerator, `libraries` the distributions whose versions count.
+    `device` names the processor or accelerator, `libraries` the distributions whose versions count,
+    `precision` the arithmetic of the net.
     `input_size` is the side of the images that the net is given from now on; the training sets it.
     """
 
     device: str
     libraries: tuple[str, ...]
+    precision: Precision
     input_size: int
 
     def start_phase(self, phase: Phase) -> None:

@@ -1,6 +1,6 @@
 """PyTorch's part in a training: see `twinbench.training.Arm`."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from torch.nn import functional
 from twinbench import protocol
 from twinbench.files import written_atomically
 from twinbench.job import Job
+from twinbench.precision import SIDE, choose
 from twinbench.protocol import Phase, Weights
 from twinbench.pytorch import augment, network
 from twinbench.training import AfterStep
@@ -30,6 +31,7 @@ class PyTorchArm:
         self._job = job
         self.input_size = job.input_size
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.precision = choose(job.settings["precision"], self._multiply)
         torch.manual_seed(job.seed)
         self._network = network.build(
             job.layers,
@@ -134,8 +136,13 @@ class PyTorchArm:
         return {n: g.norm().item() for n, g in zip(kernels, gradients, strict=True)}
 
     def _autocast(self) -> torch.autocast:
-        enabled = self._job.precision == "bfloat16"
+        enabled = self.precision.name == "bfloat16"
         return torch.autocast(self._device.type, torch.bfloat16, enabled=enabled)
+
+    def _multiply(self, dtype: str) -> Callable[[], object]:
+        """See `twinbench.precision.choose`."""
+        matrix = torch.ones(SIDE, SIDE, dtype=getattr(torch, dtype), device=self._device)
+        return lambda: (matrix @ matrix)[0, 0].item()
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         outputs = []

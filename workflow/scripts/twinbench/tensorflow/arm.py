@@ -1,5 +1,6 @@
 """TensorFlow's part in a training, through Keras: see `twinbench.training.Arm`."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -9,6 +10,7 @@ import tensorflow as tf
 from twinbench import protocol
 from twinbench.files import written_atomically
 from twinbench.job import Job
+from twinbench.precision import SIDE, choose
 from twinbench.protocol import Phase, Weights
 from twinbench.tensorflow import augment, network
 from twinbench.training import AfterStep
@@ -21,6 +23,9 @@ class TensorFlowArm:
 
     def __init__(self, job: Job) -> None:
         _configure(job)
+        self.precision = choose(job.settings["precision"], _multiply)
+        mixed = self.precision.name == "bfloat16"
+        keras.config.set_dtype_policy("mixed_bfloat16" if mixed else "float32")
         self._job = job
         self.input_size = job.input_size
         self._network = _native_network(job) if job.native else _network(job)
@@ -307,7 +312,7 @@ def _canonical_name(layer: keras.layers.Layer) -> str:
 
 
 def _configure(job: Job) -> None:
-    """Threads, determinism, precision and memory: what TensorFlow keeps for the whole process."""
+    """Threads, determinism and memory: what TensorFlow keeps for the whole process."""
     tf.config.threading.set_intra_op_parallelism_threads(job.threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     tf.config.experimental.enable_op_determinism()
@@ -315,4 +320,9 @@ def _configure(job: Job) -> None:
     tf.config.experimental.enable_tensor_float_32_execution(False)
     for device in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(device, True)
-    keras.config.set_dtype_policy("mixed_bfloat16" if job.precision == "bfloat16" else "float32")
+
+
+def _multiply(dtype: str) -> Callable[[], object]:
+    """See `twinbench.precision.choose`."""
+    matrix = tf.ones((SIDE, SIDE), dtype)
+    return lambda: tf.matmul(matrix, matrix)[0, 0].numpy()

@@ -18,6 +18,7 @@ from twinbench.architecture import (
 from twinbench.errors import InputError
 from twinbench.job import Job
 from twinbench.numpy_only import augment
+from twinbench.precision import Precision
 from twinbench.protocol import Phase, Weights
 from twinbench.training import AfterStep
 
@@ -27,6 +28,7 @@ _EVALUATION_BATCH = 64
 class NumPyArm:
     libraries = ("numpy",)
     device = "cpu"
+    precision = Precision("float32")
 
     def __init__(self, job: Job) -> None:
         unknown = any(isinstance(layer, AdaptiveAveragePooling) for layer in job.layers)

@@ -1,0 +1,50 @@
+"""Which arithmetic a training uses: as set, or the faster one by a short measurement on its device."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+SIDE = 1024  # of the square matrices whose products are timed
+_REPETITIONS = 5
+# A training is no matrix product alone: less of a gain than this is none.
+_WORTH_IT = 1.2
+
+
+@dataclass(frozen=True)
+class Precision:
+    """`name` is `float32` or `bfloat16`; `gflops` has billions of operations a second of each, if they
+    were measured."""
+
+    name: str
+    gflops: dict[str, float] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        if not self.gflops:
+            return self.name
+        ratio = self.gflops["bfloat16"] / self.gflops["float32"]
+        return f"{self.name} (bfloat16 products are {ratio:.2g} times as fast here)"
+
+
+def choose(setting: str, multiply: Callable[[str], Callable[[], object]]) -> Precision:
+    """The precision for a `setting` of float32, bfloat16 or auto.
+
+    `multiply(precision)` gives a function that multiplies two matrices (SIDE, SIDE) and ends when the
+    product is there. Only auto measures: a tenth of a second.
+    """
+    if setting != "auto":
+        return Precision(setting)
+    gflops = {name: _measure(multiply(name)) for name in ("float32", "bfloat16")}
+    faster = gflops["bfloat16"] > _WORTH_IT * gflops["float32"]
+    return Precision("bfloat16" if faster else "float32", gflops)
+
+
+def _measure(product: Callable[[], object]) -> float:
+    product()
+    shortest = min(_seconds(product) for _ in range(_REPETITIONS))
+    return 2 * SIDE**3 / shortest / 1e9
+
+
+def _seconds(product: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    product()
+    return time.perf_counter() - start
