@@ -62,7 +62,7 @@ def complaint(path, official=False):
 def test_planes_become_channels_and_rows_stay_rows(members, pack):
     pixels = np.arange(3072).astype(np.uint8)
     members["test_batch.bin"] = bytes([4]) + pixels.tobytes()
-    test = read_archive(pack(members), official=False).test
+    test = read_archive(pack(members), official=False).test.read()
     assert test.images.shape == (1, 32, 32, 3)
     assert np.array_equal(test.images[0], pixels.reshape(3, 32, 32).transpose(1, 2, 0))
     assert test.labels.tolist() == [4]
@@ -71,7 +71,7 @@ def test_planes_become_channels_and_rows_stay_rows(members, pack):
 def test_training_records_follow_the_batch_numbers_whatever_the_members_order(members, pack):
     shuffled = dict(reversed(members.items())) | {"readme.html": b"<html>"}
     archive = read_archive(pack(shuffled), official=False)
-    assert archive.train.labels.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert archive.train.read().labels.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
     assert archive.class_names == CLASSES
 
 
@@ -138,54 +138,55 @@ def test_a_missing_archive_is_named(tmp_path):
 
 @pytest.fixture(scope="module")
 def parquet(tmp_path_factory):
-    """The path of a split of 1,050 drawn images, in two row groups, and the archive it is of."""
+    """The path of a split of 1,050 drawn images, its class names and records."""
     folder = tmp_path_factory.mktemp("parquet")
     synthetic.write_archive(folder / "archive.tar.gz", 1050, 20, seed=0)
     archive = read_archive(folder / "archive.tar.gz", official=False)
-    write_parquet(folder / "train.parquet", "train", archive.train, archive.class_names)
-    return folder / "train.parquet", archive
+    groups = archive.train.groups()
+    write_parquet(folder / "train.parquet", "train", groups, archive.class_names)
+    return folder / "train.parquet", archive.class_names, archive.train.read()
 
 
-def check_row(archive, row, png, path, label, sample_id):
-    assert np.array_equal(decode_png(png), archive.train.images[row])
-    assert (path, label, sample_id) == (f"train-{row:05}.png", archive.train.labels[row], row)
+def check_row(train, row, png, path, label, sample_id):
+    assert np.array_equal(decode_png(png), train.images[row])
+    assert (path, label, sample_id) == (f"train-{row:05}.png", train.labels[row], row)
 
 
 def test_datasets_gives_images_and_class_names(parquet, tmp_path):
-    path, archive = parquet
+    path, names, train = parquet
     table = datasets.load_dataset(
         "parquet", data_files=str(path), split="train", cache_dir=str(tmp_path)
     )
     assert table.features["img"] == datasets.Image()
-    assert table.features["label"].names == archive.class_names
+    assert table.features["label"].names == names
     assert table.features["sample_id"].dtype == "int64"
-    assert table["label"][:] == archive.train.labels.tolist()
-    assert np.array_equal(np.asarray(table[1049]["img"]), archive.train.images[1049])
+    assert table["label"][:] == train.labels.tolist()
+    assert np.array_equal(np.asarray(table[1049]["img"]), train.images[1049])
 
 
 def test_pandas_agrees(parquet):
-    path, archive = parquet
+    path, _, train = parquet
     table = pd.read_parquet(path)
-    assert table["label"].tolist() == archive.train.labels.tolist()
+    assert table["label"].tolist() == train.labels.tolist()
     row = table.loc[1001]
-    check_row(archive, 1001, row["img"]["bytes"], row["img"]["path"], row["label"], 1001)
+    check_row(train, 1001, row["img"]["bytes"], row["img"]["path"], row["label"], 1001)
 
 
 def test_duckdb_agrees(parquet):
-    path, archive = parquet
+    path, _, train = parquet
     rows = duckdb.sql(
         f"select img.bytes, img.path, label, sample_id from '{path}' order by sample_id"
     ).fetchall()
     assert len(rows) == 1050
-    check_row(archive, 1001, *rows[1001])
+    check_row(train, 1001, *rows[1001])
 
 
 def test_polars_agrees(parquet):
-    path, archive = parquet
+    path, _, train = parquet
     table = pl.read_parquet(path)
-    assert table["label"].to_list() == archive.train.labels.tolist()
+    assert table["label"].to_list() == train.labels.tolist()
     row = table.row(1001, named=True)
-    check_row(archive, 1001, row["img"]["bytes"], row["img"]["path"], row["label"], 1001)
+    check_row(train, 1001, row["img"]["bytes"], row["img"]["path"], row["label"], 1001)
 
 
 def test_the_entries_run_by_themselves_and_are_reproducible(tmp_path):

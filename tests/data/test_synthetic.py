@@ -90,8 +90,8 @@ def test_the_archive_holds_what_is_drawn_and_its_bytes_are_reproducible(tmp_path
 
     archive = read_archive(first, official=False)
     images, labels = synthetic.draw("target", 73, seed=4)
-    assert np.array_equal(archive.train.images, images[:53])
-    assert np.array_equal(archive.test.images, images[53:])
-    assert np.array_equal(archive.train.labels, labels[:53])
-    assert np.array_equal(archive.test.labels, labels[53:])
+    assert np.array_equal(archive.train.read().images, images[:53])
+    assert np.array_equal(archive.test.read().images, images[53:])
+    assert np.array_equal(archive.train.read().labels, labels[:53])
+    assert np.array_equal(archive.test.read().labels, labels[53:])
     assert archive.class_names == synthetic.class_names("target")

@@ -3,10 +3,12 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 from twinbench import tensors
 from twinbench.dataset import Records, write_parquet
 from twinbench.errors import InputError
@@ -23,6 +25,14 @@ def records(count, seed):
     return Records(images, generator.permutation(np.arange(count) % 10).astype(np.uint8))
 
 
+def in_groups(split):
+    """The records in two parts of unequal size."""
+    return [
+        Records(split.images[:150], split.labels[:150]),
+        Records(split.images[150:], split.labels[150:]),
+    ]
+
+
 TRAIN, TEST = records(400, seed=1), records(200, seed=2)
 
 
@@ -30,14 +40,21 @@ TRAIN, TEST = records(400, seed=1), records(200, seed=2)
 def parquet(tmp_path_factory):
     """The Parquet files of `TRAIN` and `TEST`."""
     folder = tmp_path_factory.mktemp("parquet")
-    write_parquet(folder / "train.parquet", "train", TRAIN, CLASSES)
-    write_parquet(folder / "test.parquet", "test", TEST, CLASSES)
+    write_parquet(folder / "train.parquet", "train", in_groups(TRAIN), CLASSES)
+    write_parquet(folder / "test.parquet", "test", in_groups(TEST), CLASSES)
     return folder / "train.parquet", folder / "test.parquet"
 
 
+def build(parquet, folder, limit=None, validation_fraction=0.1, seed=0):
+    """The splits as their files hold them."""
+    files = {name: folder / f"{name}.safetensors" for name in ("train", "validation", "test")}
+    tensors.build(*parquet, files, limit, validation_fraction, seed)
+    return {name: load(path) for name, path in files.items()}
+
+
 @pytest.fixture(scope="module")
-def splits(parquet):
-    return tensors.build(*parquet, limit=None, validation_fraction=0.1, seed=0)
+def splits(parquet, tmp_path_factory):
+    return build(parquet, tmp_path_factory.mktemp("splits"))
 
 
 def per_class(labels):
@@ -66,15 +83,16 @@ def test_validation_is_taken_out_of_train_and_stratified(splits):
     assert np.array_equal(splits["test"].sample_ids, np.arange(200))
 
 
-def test_the_limit_takes_stratified_samples_of_each_file(parquet):
-    splits = tensors.build(*parquet, limit=100, validation_fraction=0.2, seed=0)
+def test_the_limit_takes_stratified_samples_of_each_file(parquet, tmp_path):
+    splits = build(parquet, tmp_path, limit=100, validation_fraction=0.2)
     sizes = {"train": {8}, "validation": {2}, "test": {10}}
     assert {name: per_class(split.labels) for name, split in splits.items()} == sizes
 
 
-def test_the_choice_depends_on_the_seed(parquet):
+def test_the_choice_depends_on_the_seed(parquet, tmp_path):
     first, again, other = (
-        tensors.build(*parquet, limit=100, validation_fraction=0.2, seed=seed) for seed in (0, 0, 1)
+        build(parquet, tmp_path, limit=100, validation_fraction=0.2, seed=seed)
+        for seed in (0, 0, 1)
     )
     for name in first:
         assert np.array_equal(first[name].sample_ids, again[name].sample_ids)
@@ -101,7 +119,10 @@ def test_channel_statistics_keep_channels_apart():
     images = np.zeros((4, 32, 32, 3), np.uint8)
     images[:2, ..., 1] = 255
     images[..., 2] = 51
-    mean, std = tensors.channel_statistics(images)
+    counts = tensors.ValueCounts()
+    for part in (images[:3], images[3:]):
+        counts.add(part)
+    mean, std = counts.mean_and_deviation()
     assert mean.tolist() == [0, 0.5, 0.2]
     assert std.tolist() == [0, 0.5, 0]
 
@@ -110,9 +131,10 @@ def test_channel_statistics_keep_channels_apart():
     ("limit", "fraction", "split"),
     [(9, 0.1, "train"), (50, 0.1, "validation"), (None, 0.0, "validation"), (None, 1.0, "train")],
 )
-def test_a_class_without_an_image_is_named(parquet, limit, fraction, split):
+def test_a_class_without_an_image_is_named(parquet, tmp_path, limit, fraction, split):
     with pytest.raises(InputError, match=f"the {split} split has no image of the class 'class"):
-        tensors.build(*parquet, limit=limit, validation_fraction=fraction, seed=0)
+        build(parquet, tmp_path, limit=limit, validation_fraction=fraction)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_saving_and_loading_keeps_everything(splits, tmp_path):
@@ -123,6 +145,21 @@ def test_saving_and_loading_keeps_everything(splits, tmp_path):
         assert np.array_equal(getattr(loaded, field), expected)
         assert getattr(loaded, field).dtype == expected.dtype
     assert loaded.class_names == CLASSES
+
+
+def test_safetensors_itself_reads_what_was_written(splits, tmp_path):
+    save(tmp_path / "split.safetensors", splits["test"])
+    read = load_file(tmp_path / "split.safetensors")
+    assert set(read) == {"images", "labels", "sample_ids"}
+    assert np.array_equal(read["images"], splits["test"].images)
+
+
+def test_a_split_of_too_few_images_is_not_written(splits, tmp_path):
+    split = splits["validation"]
+    path = tmp_path / "split.safetensors"
+    with pytest.raises(ValueError, match="39 images for 40 labels"):
+        save(path, replace(split, images=split.images[1:]))
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{}" * 100])
@@ -138,7 +175,7 @@ def test_a_parquet_file_without_images_is_refused(parquet, tmp_path):
     path = tmp_path / "train.parquet"
     path.write_bytes(b"no Parquet")
     with pytest.raises(InputError, match=r"train\.parquet: not a split in Parquet"):
-        tensors.build(path, parquet[1], limit=None, validation_fraction=0.1, seed=0)
+        build((path, parquet[1]), tmp_path)
 
 
 def test_the_entry_writes_splits_and_statistics_reproducibly(parquet, tmp_path):

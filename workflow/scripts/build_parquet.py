@@ -8,9 +8,12 @@ from twinbench import command, dataset
 
 
 def main(arguments: argparse.Namespace) -> None:
-    archive = dataset.read_archive(arguments.archive, arguments.settings["official"])
-    dataset.write_parquet(arguments.train, "train", archive.train, archive.class_names)
-    dataset.write_parquet(arguments.test, "test", archive.test, archive.class_names)
+    official, folder = arguments.settings["official"], arguments.train.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    archive = dataset.read_archive(arguments.archive, official, folder)
+    for name in ("train", "test"):
+        groups = getattr(archive, name).groups()
+        dataset.write_parquet(getattr(arguments, name), name, groups, archive.class_names)
 
 
 if __name__ == "__main__":

@@ -6,15 +6,14 @@ from pathlib import Path
 
 from twinbench import command, tensors
 from twinbench.files import written_atomically
-from twinbench.splits import save
 
 
 def main(arguments: argparse.Namespace) -> None:
-    splits = tensors.build(arguments.train_parquet, arguments.test_parquet, **arguments.settings)
-    for name, split in splits.items():
-        save(getattr(arguments, name), split)
+    outputs = {name: getattr(arguments, name) for name in ("train", "validation", "test")}
+    statistics = tensors.build(
+        arguments.train_parquet, arguments.test_parquet, outputs, **arguments.settings
+    )
     with written_atomically(arguments.statistics) as temporary:
-        statistics = tensors.statistics(splits, **arguments.settings)
         temporary.write_text(json.dumps(statistics, indent=2) + "\n", encoding="utf-8")
 
 

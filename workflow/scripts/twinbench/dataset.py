@@ -1,13 +1,20 @@
-"""CIFAR-10's binary archive, and its records as Parquet in Hugging Face's image convention."""
+"""CIFAR-10's binary archive, and its records as Parquet in Hugging Face's image convention.
 
+Memory does not grow with the number of images: records wait on disk and pass a row group at a time.
+"""
+
+import errno
 import gzip
 import io
 import json
+import shutil
 import tarfile
+import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 import numpy as np
 import pyarrow as pa
@@ -24,33 +31,72 @@ _CLASSES = 10
 _RECORD = 1 + 3 * 32 * 32  # bytes: the label, then the red, green and blue planes
 _OFFICIAL_RECORDS = 10_000  # in each batch
 _ROW_GROUP = 1000  # rows
+_BLOCK = 1 << 20  # bytes
+
+
+@dataclass(frozen=True)
+class Batch:
+    """An archive's member `origin` with so many records, copied to a file of no name."""
+
+    file: IO[bytes]
+    records: int
+    origin: str
+
+    def groups(self) -> Iterator["Records"]:
+        """Its records in order, a row group at a time. Raises `InputError` for a wrong label."""
+        self.file.seek(0)
+        for start in range(0, self.records, _ROW_GROUP):
+            data = self.file.read(min(_ROW_GROUP, self.records - start) * _RECORD)
+            yield _records(data, self.origin, start)
 
 
 @dataclass(frozen=True)
 class Records:
-    """A split: images, uint8 (n, 32, 32, 3), and labels, uint8 (n,)."""
+    """Images, uint8 (n, 32, 32, 3), and labels, uint8 (n,)."""
 
     images: np.ndarray
     labels: np.ndarray
 
 
 @dataclass(frozen=True)
+class Split:
+    """The records of a split: those of its batches, one after the other."""
+
+    batches: list[Batch]
+
+    def groups(self) -> Iterator[Records]:
+        """All records in order, a row group at a time or fewer at the end of a batch."""
+        for batch in self.batches:
+            yield from batch.groups()
+
+    def read(self) -> Records:
+        """All records at once, for splits that are known to be small."""
+        groups = list(self.groups())
+        return Records(
+            np.concatenate([group.images for group in groups]),
+            np.concatenate([group.labels for group in groups]),
+        )
+
+
+@dataclass(frozen=True)
 class Archive:
     """What an archive holds; the training records are in the order of the five batches."""
 
-    train: Records
-    test: Records
+    train: Split
+    test: Split
     class_names: list[str]
 
 
-def read_archive(path: Path | str, official: bool) -> Archive:
-    """Read an archive in the layout of `cifar-10-binary.tar.gz`; nothing is unpacked to disk.
+def read_archive(path: Path | str, official: bool, folder: Path | str | None = None) -> Archive:
+    """Read an archive in the layout of `cifar-10-binary.tar.gz`.
 
-    Members are found by file name in any order, and others are ignored. `official` demands
-    10,000 records a batch. Raises `InputError` that names archive, member and record.
+    Members are found by file name in any order, and others are ignored; their bytes go to files
+    without a name in `folder` (the system's for temporary files if None), never to a path that the
+    archive names. `official` demands 10,000 records a batch. Raises `InputError` that names archive,
+    member and record.
     """
     path = Path(path)
-    members = _read_members(path)
+    members = _read_members(path, folder)
     missing = [name for name in (*_BATCHES, _TEST_BATCH, _NAMES) if name not in members]
     if missing:
         raise InputError(
@@ -58,26 +104,29 @@ def read_archive(path: Path | str, official: bool) -> Archive:
             "cifar-10-binary.tar.gz (the binary version, not the Python one)"
         )
     batches = [
-        _records(members.pop(name), f"{path}: {name}", official)
-        for name in (*_BATCHES, _TEST_BATCH)
+        _batch(members[name], f"{path}: {name}", official) for name in (*_BATCHES, _TEST_BATCH)
     ]
-    train = Records(
-        np.concatenate([batch.images for batch in batches[:-1]]),
-        np.concatenate([batch.labels for batch in batches[:-1]]),
-    )
-    return Archive(train, batches[-1], _class_names(members[_NAMES], f"{path}: {_NAMES}"))
+    for batch in batches:
+        for _ in batch.groups():  # so that a wrong label is told before anything is written
+            pass
+    names = _class_names(_content(members[_NAMES]), f"{path}: {_NAMES}")
+    return Archive(Split(batches[:-1]), Split(batches[-1:]), names)
 
 
-def write_parquet(path: Path | str, split: str, records: Records, class_names: list[str]) -> None:
+def write_parquet(
+    path: Path | str, split: str, groups: Iterable[Records], class_names: list[str]
+) -> None:
     """Write a split as Parquet that `datasets` opens with an Image and a ClassLabel feature.
 
     Columns: `img`, struct of PNG `bytes` and `path`; `label`, int64; `sample_id`, int64, the row's
-    number within the split. The file is written a row group of 1,000 rows at a time.
+    number within the split. The file is written a group of rows at a time.
     """
     schema = _schema(class_names)
+    start = 0
     with written_atomically(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
-        for start in range(0, len(records.labels), _ROW_GROUP):
+        for records in groups:
             writer.write_batch(_row_group(split, records, start, schema))
+            start += len(records.labels)
 
 
 def encode_png(image: np.ndarray) -> bytes:
@@ -93,13 +142,13 @@ def decode_png(data: bytes) -> np.ndarray:
         return np.asarray(image.convert("RGB"))
 
 
-def _read_members(path: Path) -> dict[str, bytes]:
-    """The archive's members that matter, by file name."""
+def _read_members(path: Path, folder: Path | str | None) -> dict[str, IO[bytes]]:
+    """The archive's members that matter, by file name, each in a file of no name in `folder`."""
     try:
         # gzip's own reader, not tarfile's: it alone checks the stream's length and CRC at the end.
         with gzip.open(path) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
-            members = dict(_wanted(archive))
-            while stream.read(1 << 20):
+            members = dict(_wanted(archive, folder))
+            while stream.read(_BLOCK):
                 pass
         return members
     except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
@@ -107,22 +156,31 @@ def _read_members(path: Path) -> dict[str, bytes]:
             f"{path}: not a whole gzipped tar archive ({error}); fetch it again"
         ) from None
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror}; correct the path of the archive") from None
+        advice = "make room" if error.errno == errno.ENOSPC else "correct the path of the archive"
+        raise InputError(f"{path}: {error.strerror}; {advice}") from None
 
 
-def _wanted(archive: tarfile.TarFile) -> Iterator[tuple[str, bytes]]:
+def _wanted(archive: tarfile.TarFile, folder: Path | str | None) -> Iterator[tuple[str, IO[bytes]]]:
     for member in archive:
         name = PurePosixPath(member.name).name
         if member.isfile() and name in (*_BATCHES, _TEST_BATCH, _NAMES):
-            yield name, archive.extractfile(member).read()
+            copy = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115, it lives as long as its records
+            shutil.copyfileobj(archive.extractfile(member), copy, _BLOCK)
+            yield name, copy
 
 
-def _records(data: bytes, origin: str, official: bool) -> Records:
-    """The records in a batch's bytes; `origin` names the batch in messages."""
-    count, rest = divmod(len(data), _RECORD)
+def _content(file: IO[bytes]) -> bytes:
+    file.seek(0)
+    return file.read()
+
+
+def _batch(file: IO[bytes], origin: str, official: bool) -> Batch:
+    """A batch whose size was checked; `origin` names it in messages."""
+    size = file.seek(0, io.SEEK_END)
+    count, rest = divmod(size, _RECORD)
     if rest or count == 0:
         raise InputError(
-            f"{origin}: {len(data)} bytes, not a multiple of the {_RECORD} bytes of a record; "
+            f"{origin}: {size} bytes, not a multiple of the {_RECORD} bytes of a record; "
             "the archive is damaged or another one: fetch it again"
         )
     if official and count != _OFFICIAL_RECORDS:
@@ -130,15 +188,20 @@ def _records(data: bytes, origin: str, official: bool) -> Records:
             f"{origin}: {count} records, expected {_OFFICIAL_RECORDS}; "
             "this is not the whole CIFAR-10: fetch the archive again"
         )
-    table = np.frombuffer(data, np.uint8).reshape(count, _RECORD)
+    return Batch(file, count, origin)
+
+
+def _records(data: bytes, origin: str, first: int) -> Records:
+    """The records in a part of a batch's bytes, which begins with record number `first`."""
+    table = np.frombuffer(data, np.uint8).reshape(-1, _RECORD)
     labels = table[:, 0].copy()
     wrong = np.flatnonzero(labels >= _CLASSES)
     if len(wrong):
         raise InputError(
-            f"{origin}: record {wrong[0]} has label {labels[wrong[0]]}, expected 0 to 9; "
+            f"{origin}: record {first + wrong[0]} has label {labels[wrong[0]]}, expected 0 to 9; "
             "the archive is damaged or another one: fetch it again"
         )
-    planes = table[:, 1:].reshape(count, 3, 32, 32)
+    planes = table[:, 1:].reshape(-1, 3, 32, 32)
     return Records(np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), labels)
 
 
@@ -170,10 +233,10 @@ def _schema(class_names: list[str]) -> pa.Schema:
 
 
 def _row_group(split: str, records: Records, start: int, schema: pa.Schema) -> pa.RecordBatch:
-    labels = records.labels[start : start + _ROW_GROUP]
-    rows = range(start, start + len(labels))
+    rows = range(start, start + len(records.labels))
     images = [
-        {"bytes": encode_png(records.images[row]), "path": f"{split}-{row:05}.png"} for row in rows
+        {"bytes": encode_png(image), "path": f"{split}-{row:05}.png"}
+        for row, image in zip(rows, records.images, strict=True)
     ]
-    columns = {"img": images, "label": labels.astype(np.int64), "sample_id": rows}
+    columns = {"img": images, "label": records.labels.astype(np.int64), "sample_id": rows}
     return pa.RecordBatch.from_pydict(columns, schema=schema)

@@ -1,12 +1,14 @@
 """A split of the images as tensors in a file: what the training jobs read."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from twinbench.errors import InputError
 from twinbench.files import written_atomically
@@ -30,17 +32,61 @@ class Split:
         return len(self.labels)
 
 
+class Writer:
+    """Writes a split's images as they come, so that memory does not grow with their number.
+
+    The file is safetensors with the tensors `images`, `labels` and `sample_ids`; class names and channel
+    statistics are metadata. Labels and sample ids, int64 (n,), are known from the start.
+    """
+
+    _HEADER = 4096  # bytes, more than any class names take; a safetensors header may end in blanks
+
+    def __init__(self, file: IO[bytes], labels: np.ndarray, sample_ids: np.ndarray) -> None:
+        self._file, self._labels, self._sample_ids = file, labels, sample_ids
+        self._written = 0
+        file.seek(8 + self._HEADER)
+
+    def append(self, images: np.ndarray) -> None:
+        """Add the next images, uint8 (any, 32, 32, 3)."""
+        self._file.write(np.ascontiguousarray(images).data)
+        self._written += len(images)
+
+    def finish(self, class_names: list[str], mean: np.ndarray, std: np.ndarray) -> None:
+        """Add what else a split has, once all images are there."""
+        count = len(self._labels)
+        if self._written != count:
+            raise ValueError(f"{self._written} images for {count} labels")
+        for values in (self._labels, self._sample_ids):
+            self._file.write(values.astype("<i8").data)
+        description = {"class_names": class_names, "mean": mean.tolist(), "std": std.tolist()}
+        header: dict[str, dict] = {"__metadata__": {"split": json.dumps(description)}}
+        start = 0
+        for name, dtype, shape, size in (
+            ("images", "U8", (count, 32, 32, 3), count * 32 * 32 * 3),
+            ("labels", "I64", (count,), count * 8),
+            ("sample_ids", "I64", (count,), count * 8),
+        ):
+            header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [start, start + size]}
+            start += size
+        text = json.dumps(header).encode().ljust(self._HEADER)
+        if len(text) > self._HEADER:
+            raise InputError("the class names are too long for a split's header; shorten them")
+        self._file.seek(0)
+        self._file.write(self._HEADER.to_bytes(8, "little") + text)
+
+
+@contextmanager
+def written(path: Path | str, labels: np.ndarray, sample_ids: np.ndarray) -> Iterator[Writer]:
+    """A writer of the split file `path`, which is there when the block ends without an error."""
+    with written_atomically(path) as temporary, open(temporary, "wb") as file:
+        yield Writer(file, labels, sample_ids)
+
+
 def save(path: Path | str, split: Split) -> None:
     """Write a split as safetensors; the class names and channel statistics are metadata."""
-    tensors = {"images": split.images, "labels": split.labels, "sample_ids": split.sample_ids}
-    description = {
-        "class_names": split.class_names,
-        "mean": split.mean.tolist(),
-        "std": split.std.tolist(),
-    }
-    # One key alone: safetensors writes several in random order, and the file would vary.
-    with written_atomically(path) as temporary:
-        save_file(tensors, temporary, metadata={"split": json.dumps(description)})
+    with written(path, split.labels, split.sample_ids) as writer:
+        writer.append(split.images)
+        writer.finish(split.class_names, split.mean, split.std)
 
 
 def load(path: Path | str) -> Split:

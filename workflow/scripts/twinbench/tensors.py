@@ -1,74 +1,72 @@
 """Parquet splits as tensors of train, validation and test, which the training jobs map into memory.
 
-Every choice of samples is stratified and a function of the seed alone.
+Every choice of samples is stratified and a function of the seed alone. Memory does not grow with the
+number of images.
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from twinbench import splits
 from twinbench.dataset import decode_png
 from twinbench.errors import InputError
-from twinbench.splits import Split
+
+_PART = 1000  # images in memory at a time
 
 
 def build(
     train: Path | str,
     test: Path | str,
+    outputs: dict[str, Path],
     limit: int | None,
     validation_fraction: float,
     seed: int,
-) -> dict[str, Split]:
-    """The splits train, validation and test out of the Parquet files `train` and `test`.
+) -> dict:
+    """Write the splits train, validation and test out of the Parquet files `train` and `test`.
 
-    `limit` is the number of images taken of each file, None for all; the validation split is
-    `validation_fraction` of what is taken of `train`. Raises `InputError` where a class would
-    have no image in a split.
+    `outputs` names a file for each. `limit` is the number of images taken of each Parquet file, None
+    for all; the validation split is `validation_fraction` of what is taken of `train`. Returns what
+    the splits hold, ready for JSON. Raises `InputError` where a class would have no image in a split.
     """
     train_images, test_images = _Parquet(train), _Parquet(test)
     taken = stratified_order(train_images.labels, seed)[:limit]
     held_out = round(validation_fraction * len(taken))
     rows = {
-        "train": (train_images, taken[held_out:]),
-        "validation": (train_images, taken[:held_out]),
-        "test": (test_images, stratified_order(test_images.labels, seed)[:limit]),
+        "train": (train_images, np.sort(taken[held_out:])),
+        "validation": (train_images, np.sort(taken[:held_out])),
+        "test": (test_images, np.sort(stratified_order(test_images.labels, seed)[:limit])),
     }
     for name, (source, chosen) in rows.items():
         _check_classes(name, source, chosen, limit, validation_fraction)
-    pixels = {name: source.images(np.sort(chosen)) for name, (source, chosen) in rows.items()}
-    mean, std = channel_statistics(pixels["train"])
-    return {
-        name: Split(
-            images=pixels[name],
-            labels=source.labels[np.sort(chosen)],
-            sample_ids=np.sort(chosen),
-            class_names=source.class_names,
-            mean=mean,
-            std=std,
-        )
-        for name, (source, chosen) in rows.items()
-    }
-
-
-def statistics(
-    splits: dict[str, Split], limit: int | None, validation_fraction: float, seed: int
-) -> dict:
-    """What the splits hold, ready for JSON: counts of each class in each split, channel mean and std."""
-    names = splits["train"].class_names
-    counts = {
-        name: dict(
-            zip(names, np.bincount(split.labels, minlength=len(names)).tolist(), strict=True)
-        )
-        for name, split in splits.items()
-    }
+    with ExitStack() as stack:
+        writers = {
+            name: stack.enter_context(splits.written(outputs[name], source.labels[chosen], chosen))
+            for name, (source, chosen) in rows.items()
+        }
+        counts = ValueCounts()
+        for name, (source, chosen) in rows.items():
+            for images in source.images(chosen):
+                writers[name].append(images)
+                if name == "train":
+                    counts.add(images)
+        mean, std = counts.mean_and_deviation()
+        for name, (source, _) in rows.items():
+            writers[name].finish(source.class_names, mean, std)
+    names = train_images.class_names
     return {
         "class_names": names,
-        "counts": counts,
-        "mean": splits["train"].mean.tolist(),
-        "std": splits["train"].std.tolist(),
+        "counts": {
+            name: dict(zip(names, _per_class(source, chosen), strict=True))
+            for name, (source, chosen) in rows.items()
+        },
+        "mean": mean.tolist(),
+        "std": std.tolist(),
         "limit": limit,
         "validation_fraction": validation_fraction,
         "seed": seed,
@@ -89,20 +87,27 @@ def stratified_order(labels: np.ndarray, seed: int) -> np.ndarray:
     return order[np.argsort(key, kind="stable")]
 
 
-def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation (population) of each channel on the 0-1 scale, float64 (3,).
+class ValueCounts:
+    """How often each value occurs in each channel of images, from which the statistics are exact."""
 
-    `images` is uint8 (n, height, width, 3). The sums are exact, in integers.
-    """
-    values = np.arange(256, dtype=np.int64)
-    mean, std = np.empty(3), np.empty(3)
-    for channel in range(3):
-        counts = np.bincount(images[..., channel].ravel(), minlength=256)
-        count = int(counts.sum())
-        total, squares = int(counts @ values), int(counts @ values**2)
-        mean[channel] = total / (255 * count)
-        std[channel] = (count * squares - total**2) ** 0.5 / (255 * count)
-    return mean, std
+    def __init__(self) -> None:
+        self._counts = np.zeros((3, 256), np.int64)
+
+    def add(self, images: np.ndarray) -> None:
+        """Count the pixels of images, uint8 (n, height, width, 3)."""
+        for channel in range(3):
+            self._counts[channel] += np.bincount(images[..., channel].ravel(), minlength=256)
+
+    def mean_and_deviation(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation (population) of each channel on the 0-1 scale, float64 (3,)."""
+        values = np.arange(256, dtype=np.int64)
+        mean, std = np.empty(3), np.empty(3)
+        for channel, counts in enumerate(self._counts):
+            count = int(counts.sum())
+            total, squares = int(counts @ values), int(counts @ values**2)
+            mean[channel] = total / (255 * count)
+            std[channel] = (count * squares - total**2) ** 0.5 / (255 * count)
+        return mean, std
 
 
 class _Parquet:
@@ -110,30 +115,37 @@ class _Parquet:
 
     def __init__(self, path: Path | str) -> None:
         try:
-            self._table = pq.read_table(path)
-            metadata = json.loads(self._table.schema.metadata[b"huggingface"])
+            self._file = pq.ParquetFile(path)
+            metadata = json.loads(self._file.schema_arrow.metadata[b"huggingface"])
             self.class_names = metadata["info"]["features"]["label"]["names"]
-            self.labels = self._table["label"].to_numpy()
+            self.labels = self._file.read(columns=["label"])["label"].to_numpy()
         except (FileNotFoundError, pa.ArrowInvalid, KeyError, TypeError) as error:
             raise InputError(
                 f"{path}: not a split in Parquet with columns img and label and Hugging Face's "
                 f"metadata ({error}); build it with build_parquet.py"
             ) from None
 
-    def images(self, rows: np.ndarray) -> np.ndarray:
-        """The images of `rows`, int64 (n,), as uint8 (n, 32, 32, 3)."""
-        column = self._table["img"].combine_chunks().field("bytes")
-        result = np.empty((len(rows), 32, 32, 3), np.uint8)
-        for place, row in enumerate(rows):
-            result[place] = decode_png(column[int(row)].as_buffer())
-        return result
+    def images(self, rows: np.ndarray) -> Iterator[np.ndarray]:
+        """The images of `rows`, int64 (n,) in rising order, as parts uint8 (any, 32, 32, 3)."""
+        start = 0
+        for batch in self._file.iter_batches(_PART, columns=["img"]):
+            chosen = rows[np.searchsorted(rows, start) : np.searchsorted(rows, start + len(batch))]
+            column = batch["img"].field("bytes")
+            images = np.empty((len(chosen), 32, 32, 3), np.uint8)
+            for place, row in enumerate(chosen - start):
+                images[place] = decode_png(column[int(row)].as_buffer())
+            yield images
+            start += len(batch)
+
+
+def _per_class(source: _Parquet, rows: np.ndarray) -> list[int]:
+    return np.bincount(source.labels[rows], minlength=len(source.class_names)).tolist()
 
 
 def _check_classes(
     name: str, source: _Parquet, rows: np.ndarray, limit: int | None, validation_fraction: float
 ) -> None:
-    counts = np.bincount(source.labels[rows], minlength=len(source.class_names))
-    empty = np.flatnonzero(counts == 0)
+    empty = np.flatnonzero(np.array(_per_class(source, rows)) == 0)
     if len(empty):
         raise InputError(
             f"the {name} split has no image of the class '{source.class_names[empty[0]]}' with "
