@@ -11,7 +11,8 @@ from support import ROOT
 
 pytestmark = pytest.mark.containers
 
-CONTAINERS = ("--software-deployment-method", "apptainer")
+# The workflow lies outside the folder in which it runs, which is all that a container sees by itself.
+CONTAINERS = ("--sdm", "apptainer", "--apptainer-args", f"--bind {ROOT}")
 
 
 @pytest.fixture(scope="module", params=["alone", "on Slurm"])

@@ -40,6 +40,13 @@ def test_ready_overlays_are_valid_and_measure_parity(workplace, overlay, trainin
     assert jobs["measure_pytorch"] == jobs["measure_tensorflow"] == jobs["check_parity"] == 1
 
 
+def test_the_overlay_of_a_collapse_trains_one_net_at_two_rates(workplace):
+    result = workplace.snakemake("--dry-run", "--configfile", "config/collapse.yaml")
+    assert result.returncode == 0, result.stderr
+    jobs = _jobs(result.stderr + result.stdout)
+    assert jobs["train_pytorch"] == 2 and "train_tensorflow" not in jobs
+
+
 def test_with_one_framework_alone_there_is_no_parity_to_measure(workplace):
     overlay = {"runs": {"tensorflow-scratch": None, "tensorflow-pretrained": None}}
     result = workplace.snakemake("--dry-run", overlay=overlay)
