@@ -22,7 +22,7 @@ from twinbench.files import checksum
 _RUN_KEYS = ("framework", "model", "weights", "weights_sha256")
 # Settings that the parity ladder has of its own, or no use for.
 _NOT_OF_TWINS = (
-    *("protocol", "epochs", "batch_size", "head", "keep", "progressive_resizing"),
+    *("protocol", "epochs", "batch_size", "head", "keep", "progressive_resizing", "cached_views"),
     *("early_stopping", "reduce_on_plateau", "on_collapse"),
 )
 # Each folder with an arm is a framework.

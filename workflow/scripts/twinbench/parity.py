@@ -205,6 +205,7 @@ def ladder_job(twin: Twin, train: Split, validation: Split, seed: int, threads: 
         "dropout": 0.0,
         "head": {"epochs": 0},
         "progressive_resizing": {"epochs": 0},
+        "cached_views": 0,
     }
     return Job(
         run=twin.name,

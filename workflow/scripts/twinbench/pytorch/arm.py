@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from torch.nn import functional
 
 from twinbench import protocol
+from twinbench.feature_cache import FeatureCache, first_computed_layer
 from twinbench.files import written_atomically
 from twinbench.job import Job
 from twinbench.precision import SIDE, choose
@@ -72,6 +73,15 @@ class PyTorchArm:
             groups, betas=(settings["beta_1"], settings["beta_2"]), fused=True
         )
         self._updates = 0
+        self._cut(phase)
+
+    def _cut(self, phase: Phase) -> None:
+        """Part the net in frozen layers, whose features are cached, and those that a step computes."""
+        first = first_computed_layer(self._job, phase)
+        names = [name for name, _ in self._network.named_children()]
+        index = names.index(first) if first else 0
+        self._cache = FeatureCache(self._job, phase) if first else None
+        self._frozen, self._computed = self._network[:index], self._network[index:]
 
     def train_epoch(
         self, phase: Phase, epoch: int, first_step: int, rate_factor: float, after_step: AfterStep
@@ -81,6 +91,8 @@ class PyTorchArm:
         if first_step == 0:
             self._sums.zero_()
         self._set_mode(phase)
+        if self._cache and not self._cache.holds(epoch):
+            self._cache.fill(epoch, self._features(self._cache.matrices(epoch)))
         for step, (images, labels) in self._batches(epoch, first_step):
             rate = protocol.learning_rate(phase, epoch, step, steps, settings["schedule"])
             self._prepare_update(rate * rate_factor)
@@ -103,11 +115,19 @@ class PyTorchArm:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The mean loss of a batch, and its logits."""
         with self._autocast():
-            logits = self._network(images)
+            logits = self._computed(images)
         loss = functional.cross_entropy(
             logits, labels, label_smoothing=self._job.settings["label_smoothing"]
         )
         return loss, logits
+
+    def _features(self, matrices: np.ndarray) -> Iterator[np.ndarray]:
+        """What the frozen layers make of all training images, in parts, as the cache holds it."""
+        with torch.inference_mode(), self._autocast():
+            for start in range(0, len(matrices), _EVALUATION_BATCH):
+                part = slice(start, start + _EVALUATION_BATCH)
+                outputs = self._frozen(self._prepare(self._images[part], matrices[part]))
+                yield _to_cache(outputs)
 
     def inspect(self, images: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
         with self._evaluating(), torch.inference_mode(), self._autocast():
@@ -201,6 +221,10 @@ class PyTorchArm:
         ).reshape(*order.shape, 2, 3)
         for step in range(first_step, len(order)):
             chosen = torch.from_numpy(order[step]).to(self._device)
+            if self._cache:
+                images = _from_cache(self._cache.features(epoch)[order[step]], self.precision.name)
+                yield step, (images.to(self._device), self._labels[chosen])
+                continue
             images = self._images[chosen]
             if job.native:
                 # Its augmentation and dropout draw from the global generator.
@@ -270,6 +294,19 @@ class PyTorchArm:
         for name, module in self._network.named_children():
             if isinstance(module, torch.nn.BatchNorm2d):
                 module.train(phase.trained(name.removesuffix("_normalisation")))
+
+
+def _to_cache(features: torch.Tensor) -> np.ndarray:
+    """Channels last, as in memory; NumPy has no bfloat16, so its bits go as int16."""
+    if features.dim() == 4:
+        features = features.permute(0, 2, 3, 1)
+    features = features.contiguous().cpu()
+    return (features.view(torch.int16) if features.dtype == torch.bfloat16 else features).numpy()
+
+
+def _from_cache(features: np.ndarray, precision: str) -> torch.Tensor:
+    tensor = torch.from_numpy(features).view(getattr(torch, precision))
+    return tensor.permute(0, 3, 1, 2) if tensor.dim() == 4 else tensor
 
 
 def _parameter_groups(module: torch.nn.Module, factor: float, weight_decay: float) -> list[dict]:

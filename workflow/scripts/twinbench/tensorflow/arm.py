@@ -1,6 +1,6 @@
 """TensorFlow's part in a training, through Keras: see `twinbench.training.Arm`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import keras
@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from twinbench import protocol
+from twinbench.feature_cache import FeatureCache, first_computed_layer
 from twinbench.files import written_atomically
 from twinbench.job import Job
 from twinbench.precision import SIDE, choose
@@ -56,7 +57,8 @@ class TensorFlowArm:
             for layer in self._network.layers
             for _ in layer.trainable_variables
         ]
-        self._network.compile(
+        self._cut(phase)
+        self._trained.compile(
             LayerwiseAdam(
                 factors,
                 decay=settings["optimiser"]["weight_decay"],
@@ -71,10 +73,25 @@ class TensorFlowArm:
             jit_compile=False,  # XLA halves the speed on CPUs
         )
         # Variables that Keras makes at the first step, made now: a restored state needs them.
-        self._network.optimizer.build(self._network.trainable_variables)
+        self._trained.optimizer.build(self._trained.trainable_variables)
         anything = tf.zeros((1, self._job.classes))
-        self._network.compute_metrics(None, anything, anything)
+        self._trained.compute_metrics(None, anything, anything)
         self._sums: dict[str, np.ndarray] = {}
+
+    def _cut(self, phase: Phase) -> None:
+        """Part the net in frozen layers, whose features are cached, and the model that is trained."""
+        first = first_computed_layer(self._job, phase)
+        self._cache = FeatureCache(self._job, phase) if first else None
+        self._trained = self._network
+        if first:
+            layers = self._network.layers
+            index = [layer.name for layer in layers].index(first)
+            frozen = keras.Sequential([keras.Input(self._network.input_shape[1:]), *layers[:index]])
+            self._frozen = tf.function(
+                lambda images, matrices: frozen(self._prepare(images, matrices), training=False)
+            )
+            shape, dtype = layers[index - 1].output.shape[1:], layers[index - 1].compute_dtype
+            self._trained = keras.Sequential([keras.Input(shape, dtype=dtype), *layers[index:]])
 
     def train_epoch(
         self, phase: Phase, epoch: int, first_step: int, rate_factor: float, after_step: AfterStep
@@ -83,13 +100,15 @@ class TensorFlowArm:
         steering = Steering(
             self._job, phase, epoch, first_step, rate_factor, after_step, self._sums
         )
-        self._network.fit(
+        if self._cache and not self._cache.holds(epoch):
+            self._cache.fill(epoch, self._features(self._cache.matrices(epoch)))
+        self._trained.fit(
             self._batches(epoch, first_step), callbacks=[steering], shuffle=False, verbose=0
         )
         self._sums = {}
 
     def means(self, steps: int) -> tuple[float, float]:
-        result = self._network.get_metrics_result()
+        result = self._trained.get_metrics_result()
         return float(result["loss"]), float(result["accuracy"])
 
     def inspect(self, images: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
@@ -150,8 +169,8 @@ class TensorFlowArm:
     def _variables(self) -> dict[str, list[keras.Variable]]:
         return {
             "network": self._network.variables,
-            "optimiser": self._network.optimizer.variables,
-            "metrics": self._network.metrics_variables,
+            "optimiser": self._trained.optimizer.variables,
+            "metrics": self._trained.metrics_variables,
         }
 
     def weights(self) -> Weights:
@@ -174,9 +193,37 @@ class TensorFlowArm:
         with written_atomically(path) as temporary:
             plain.save(temporary)
 
+    def _features(self, matrices: np.ndarray) -> Iterator[np.ndarray]:
+        """What the frozen layers make of all training images, in parts, as the cache holds it."""
+        for start in range(0, len(matrices), _EVALUATION_BATCH):
+            part = slice(start, start + _EVALUATION_BATCH)
+            outputs = self._frozen(self._images[part], tf.constant(matrices[part]))
+            # NumPy has no bfloat16, so its bits go as int16.
+            mixed = outputs.dtype == tf.bfloat16
+            yield (tf.bitcast(outputs, tf.int16) if mixed else outputs).numpy()
+
+    def _cached_batches(self, epoch: int, order: np.ndarray) -> tf.data.Dataset:
+        features = self._cache.features(epoch)
+        kind = tf.bfloat16 if features.dtype == np.int16 else tf.float32
+        shapes = ((order.shape[1], *features.shape[1:]), order.shape[1:])
+        steps = tf.data.Dataset.from_generator(
+            lambda: ((features[chosen], chosen) for chosen in order),
+            output_signature=(
+                tf.TensorSpec(shapes[0], features.dtype),
+                tf.TensorSpec(shapes[1], order.dtype),
+            ),
+        )
+        batches = steps.map(
+            lambda part, chosen: (tf.bitcast(part, kind), tf.gather(self._labels, chosen))
+        )
+        # A generator does not tell its length, and Keras would try one step more.
+        return _ready(batches.apply(tf.data.experimental.assert_cardinality(len(order))))
+
     def _batches(self, epoch: int, first_step: int) -> tf.data.Dataset:
         job = self._job
         order = protocol.sample_order(job.seed, epoch, len(job.train), job.settings["batch_size"])
+        if self._cache:
+            return self._cached_batches(epoch, order[first_step:])
         matrices = protocol.augmentation_matrices(
             job.seed,
             epoch,
