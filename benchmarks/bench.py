@@ -111,6 +111,20 @@ def epochs(extent: Extent) -> Iterator[Row]:
     yield Row("epochs", "the default study's trainings, in turn", [total / 3600], "h", 3, True)
 
 
+def caching(extent: Extent) -> Iterator[Row]:
+    """VGG16 at 64 pixels with its last block trained: ten epochs, features cached and computed anew."""
+    for framework in FRAMEWORKS:
+        run = ("frozen", "--framework", framework)
+        run += ("--images", str(extent.images // 2))
+        cached, anew = [], []
+        for _ in range(min(extent.repetitions, 2)):
+            cached.append(answer("training_speed.py", *run, "--cached-views", "3")["seconds"])
+            anew.append(answer("training_speed.py", *run, "--precision", "float32")["seconds"])
+        yield Row("caching", f"{framework}, three cached views", cached, "s")
+        yield Row("caching", f"{framework}, everything in each epoch, float32", anew, "s")
+        yield Row("caching", f"{framework}, ratio", _ratios(anew, cached), "", 5)
+
+
 def jobs(extent: Extent) -> Iterator[Row]:
     """Two jobs at once with half of the cores each, against one after the other with all."""
     cores = os.cpu_count() or 1
@@ -264,7 +278,8 @@ def scale(extent: Extent) -> Iterator[Row]:
 
 
 SECTIONS: dict[str, Callable[[Extent], Iterator[Row]]] = {
-    function.__name__: function for function in (training, epochs, jobs, data, workflow, scale)
+    function.__name__: function
+    for function in (training, epochs, caching, jobs, data, workflow, scale)
 }
 
 

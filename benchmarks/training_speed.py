@@ -3,9 +3,11 @@
     python benchmarks/training_speed.py ours --run pytorch-scratch
     python benchmarks/training_speed.py tutorial --framework pytorch
     python benchmarks/training_speed.py peak --framework pytorch --precision bfloat16
+    python benchmarks/training_speed.py frozen --framework tensorflow --cached-views 3
 
 `ours` is a run of the default study: augmentation, step, validation; `tutorial` the usual script beside
-this file; `peak` what the framework's matrix product reaches here.
+this file; `peak` what the framework's matrix product reaches here; `frozen` a run of which only the last
+block of layers is trained, with or without a cache of what the others make of the images.
 """
 
 import argparse
@@ -13,11 +15,12 @@ import json
 import os
 import time
 
-from measuring import forward_operations, make_arm, make_job
+from measuring import STUDY_IMAGES, forward_operations, make_arm, make_job
 from twinbench import protocol
 from twinbench.memory import keep_freed_memory
 
 WARM_UP = 3  # steps that are not counted: the first ones build graphs and kernels
+EPOCHS = 10
 PEAK_SIDE = 4096
 PEAK_SECONDS = 3.0
 
@@ -53,6 +56,32 @@ def ours(arguments: argparse.Namespace) -> dict:
         "precision": arm.precision.name,
         "batch_size": batch,
     }
+
+
+def frozen(arguments: argparse.Namespace) -> dict:
+    """Seconds of `EPOCHS` epochs of the whole split, from epochs of a few images."""
+    changes = {
+        "precision": arguments.precision,
+        "input_size": 64,
+        "frozen": ["block1", "block2", "block3", "block4"],
+        "head": {"epochs": 0, "learning_rate": 0.001},
+        "epochs": EPOCHS,
+        "cached_views": arguments.cached_views,
+    }
+    job = make_job("tensorflow-pretrained", arguments.images, arguments.threads, **changes)
+    keep_freed_memory()
+    arm = make_arm(arguments.framework, job)
+    (phase,) = protocol.phases(job.settings, job.architecture)
+    arm.start_phase(phase)
+
+    def epoch(number: int) -> float:
+        return _seconds(lambda: arm.train_epoch(phase, number, 0, 1.0, lambda done: None))
+
+    epoch(1)  # builds graphs and kernels
+    views = arguments.cached_views
+    first, again = epoch(2), epoch(2 + views)
+    seconds = views * first + (EPOCHS - views) * again
+    return {"seconds": seconds * STUDY_IMAGES / (job.steps_per_epoch * job.settings["batch_size"])}
 
 
 def tutorial(arguments: argparse.Namespace) -> dict:
@@ -96,13 +125,14 @@ def _seconds(work) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("ours", "tutorial", "peak"))
+    parser.add_argument("what", choices=("ours", "tutorial", "peak", "frozen"))
     parser.add_argument("--run", default="pytorch-scratch", help="a run of the default study")
     parser.add_argument("--framework", choices=("pytorch", "tensorflow"), default="pytorch")
     parser.add_argument("--images", type=int, default=2560)
     parser.add_argument("--batch-size", type=int, help="the run's own if it is not given")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--precision", default="auto")
+    parser.add_argument("--cached-views", type=int, default=0)
     arguments = parser.parse_args()
     print(json.dumps(globals()[arguments.what](arguments)))
 
