@@ -137,6 +137,14 @@ def test_a_collapse_is_explained_in_a_section_of_its_own(flawed, make_study, tmp
     assert "Why it collapsed" not in rendered(make_study(FOUR), tmp_path)
 
 
+def test_a_run_beside_collapsed_ones_alone_is_no_winner_over_them(make_study, tmp_path):
+    name = "tensorflow-scratch"
+    runs = {run: replace(each, collapsed=run != name) for run, each in FOUR.items()}
+    answer = section(rendered(make_study(runs), tmp_path), "The answer")
+    assert "the only run that did not collapse" in answer
+    assert "before" not in answer.split("Take care")[0]
+
+
 def test_flaws_are_named_where_the_number_stands(flawed):
     text = flawed.read_text()
     rows = [line for line in section(text, "Results").splitlines() if "10.00 %" in line]

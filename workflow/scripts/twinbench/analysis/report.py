@@ -310,6 +310,10 @@ def _best(evidence: Evidence) -> str:
     )
     if len(means) == 1:
         return f"{text}."
+    statuses = evidence.metrics.groupby("run")["status"]
+    sound = [run for run in means.index if (statuses.get_group(run) != "collapsed").any()]
+    if sound == [best]:
+        return f"{text}, the only run that did not collapse."
     second = means.index[1]
     pair = next(
         pair for pair in _pairs(evidence) if {pair["run_a"], pair["run_b"]} == {best, second}
