@@ -46,6 +46,7 @@ class PyTorchArm:
         self._images = torch.from_numpy(job.train.images).to(self._device)
         self._labels = torch.from_numpy(job.train.labels).to(self._device)
         self._optimiser: torch.optim.Optimizer
+        self._cache: FeatureCache | None = None
         self._updates = 0
         self._sums = torch.zeros(2, dtype=torch.float64, device=self._device)
         self.set_weights(

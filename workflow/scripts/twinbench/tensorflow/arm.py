@@ -34,6 +34,7 @@ class TensorFlowArm:
         with tf.device("cpu"):
             self._images = tf.constant(job.train.images)
             self._labels = tf.one_hot(job.train.labels, job.classes)
+        self._cache: FeatureCache | None = None
         self._inspect = tf.function(self._look_through)
         self.set_weights(
             job.with_pretrained(self.weights()) if job.native else job.initial_weights()
