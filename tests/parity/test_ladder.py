@@ -478,3 +478,27 @@ def test_a_setting_that_differs_unaccounted_fails_the_audit(monkeypatch):
 def test_another_arithmetic_fails_the_audit():
     first, second = sound("pytorch", "bfloat16")[0], sound("tensorflow", "plain")[0]
     assert missed_settings(first, second) == ["arithmetic of the layers"]
+
+
+def _with_gradients(framework: str, *batches: float) -> ladder.Measurement:
+    quantities = {
+        f"net:gradients of batch {number}/conv1/kernel": np.array([1.0, value])
+        for number, value in enumerate(batches, 1)
+    }
+    return ladder.Measurement(framework, ["net"], quantities, {"net": {}})
+
+
+@pytest.mark.parametrize(
+    ("others", "passed"), [((5, 2, 2), True), ((5, 2, 5), True), ((5, 5, 5), False)]
+)
+def test_a_batch_in_which_rounding_moved_a_gradient_fails_no_rung(others, passed):
+    table = ladder.compare(
+        [_with_gradients("pytorch", 2, 2, 2), _with_gradients("tensorflow", *others)]
+    )
+    (row,) = table[table["rung"] == "gradients"].to_dict("records")
+    assert row["passed"] is passed
+
+
+def test_a_batch_that_one_framework_lacks_is_no_agreement():
+    table = ladder.compare([_with_gradients("pytorch", 2), _with_gradients("tensorflow")])
+    assert not table.loc[table["rung"] == "gradients", "passed"].item()

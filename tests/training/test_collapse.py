@@ -6,34 +6,11 @@ import sys
 
 import numpy as np
 import pytest
+from arms import ARMS, PyTorchArm, train_job
 from support import make_job, training_settings
-from twinbench import experiment, protocol, proxy, splits, training
-from twinbench.checkpoint import Store
+from twinbench import experiment, protocol, proxy, splits
 from twinbench.collapse import Collapsed, Guard, Look
 from twinbench.errors import InputError
-from twinbench.progress import Progress
-
-
-def _pytorch(job):
-    from twinbench.pytorch.arm import PyTorchArm
-
-    return PyTorchArm(job)
-
-
-def _tensorflow(job):
-    from twinbench.tensorflow.arm import TensorFlowArm
-
-    return TensorFlowArm(job)
-
-
-ARMS = pytest.mark.parametrize("make_arm", [_pytorch, _tensorflow])
-
-
-def _train(make_arm, job, folder, prepare=lambda arm: None):
-    arm = make_arm(job)
-    prepare(arm)
-    progress = Progress(job.settings["epochs"], folder / "events")
-    return training.train(job, arm, Store(folder, "run", "ab" * 32), progress)
 
 
 def _kill_relus(arm):
@@ -46,7 +23,7 @@ def _kill_relus(arm):
 @ARMS
 def test_a_rate_that_is_too_high_is_noticed_within_an_epoch(make_arm, tmp_path):
     job = make_job(images=16 * 60, epochs=3, learning_rate=0.1)
-    outcome = _train(make_arm, job, tmp_path)
+    _, outcome = train_job(make_arm, job, tmp_path)
     assert len(outcome.history) == 1
     assert outcome.history[0]["collapsed"]
     assert "Lower learning_rate (0.1 now)" in outcome.diagnosis or "too high a rate" in (
@@ -57,7 +34,7 @@ def test_a_rate_that_is_too_high_is_noticed_within_an_epoch(make_arm, tmp_path):
 @ARMS
 def test_dead_relus_are_named_with_the_gradients_that_they_stop(make_arm, tmp_path):
     job = make_job(images=16 * 30, epochs=2)
-    outcome = _train(make_arm, job, tmp_path, _kill_relus)
+    _, outcome = train_job(make_arm, job, tmp_path, prepare=_kill_relus)
     assert "100% in conv3" in outcome.diagnosis
     assert "the gradient has vanished in conv1, conv2, conv3" in outcome.diagnosis
     assert outcome.history[0]["dead_relus"] == 1
@@ -67,7 +44,7 @@ def test_dead_relus_are_named_with_the_gradients_that_they_stop(make_arm, tmp_pa
 def test_input_that_is_no_number_is_noticed_before_the_first_step(make_arm, tmp_path):
     job = make_job(epochs=2)
     broken = dataclasses.replace(job.train, mean=np.full(3, np.nan))
-    outcome = _train(make_arm, dataclasses.replace(job, train=broken), tmp_path)
+    _, outcome = train_job(make_arm, dataclasses.replace(job, train=broken), tmp_path)
     assert "before the first step the outputs are not finite" in outcome.diagnosis
     assert len(outcome.history) == 1
 
@@ -75,7 +52,7 @@ def test_input_that_is_no_number_is_noticed_before_the_first_step(make_arm, tmp_
 @ARMS
 def test_a_net_whose_layers_are_all_frozen_is_noticed(make_arm, tmp_path):
     job = make_job(epochs=2, frozen=["conv", "dense", "head"])
-    outcome = _train(make_arm, job, tmp_path)
+    _, outcome = train_job(make_arm, job, tmp_path)
     assert "nothing is trained" in outcome.diagnosis
 
 
@@ -84,7 +61,7 @@ def test_constant_labels_are_noticed(make_arm, tmp_path):
     job = make_job(epochs=2)
     labels = np.full_like(job.train.labels, 3)
     constant = dataclasses.replace(job.train, labels=labels)
-    outcome = _train(make_arm, dataclasses.replace(job, train=constant), tmp_path)
+    _, outcome = train_job(make_arm, dataclasses.replace(job, train=constant), tmp_path)
     assert "every training image has the label 'red striped cross'" in outcome.diagnosis
 
 
@@ -92,7 +69,7 @@ def test_constant_labels_are_noticed(make_arm, tmp_path):
 @pytest.mark.parametrize(("model", "images"), [("alexnet32", 16 * 30), ("vgg16", 16 * 30)])
 def test_an_ordinary_training_raises_no_alarm(make_arm, model, images, tmp_path):
     job = make_job(model=model, images=images, epochs=1)
-    outcome = _train(make_arm, job, tmp_path)
+    _, outcome = train_job(make_arm, job, tmp_path)
     assert outcome.diagnosis is None
     assert not outcome.history[0]["collapsed"]
     assert 0 <= outcome.history[0]["dead_relus"] < 0.9
@@ -101,9 +78,9 @@ def test_an_ordinary_training_raises_no_alarm(make_arm, model, images, tmp_path)
 @ARMS
 def test_a_look_leaves_the_training_as_it_is(make_arm, tmp_path, monkeypatch):
     job = make_job(images=16 * 26, epochs=1, dropout=0.5)
-    seen = _train(make_arm, job, tmp_path / "a").history[0]
+    seen = train_job(make_arm, job, tmp_path / "a")[1].history[0]
     monkeypatch.setattr(Guard, "look", lambda *arguments: None)
-    unseen = _train(make_arm, job, tmp_path / "b").history[0]
+    unseen = train_job(make_arm, job, tmp_path / "b")[1].history[0]
     for name in ("train_loss", "validation_loss"):
         assert seen[name] == unseen[name]
 
@@ -128,7 +105,7 @@ def test_proxy_weights_of_a_collapsed_pretraining_are_not_handed_over(tmp_path):
     with pytest.raises(InputError, match=r"weights\.proxy: alexnet on the source task collapsed"):
         proxy.pretrain(
             proxy.parser(None).parse_args(arguments),
-            _pytorch,
+            PyTorchArm,
             lambda path, weights: written.append(path),
         )
     assert not written
@@ -223,10 +200,10 @@ def test_a_collapse_is_recorded_or_fails_the_job(on_collapse, tmp_path, monkeypa
     monkeypatch.setattr(sys, "argv", [str(experiment.__file__)])
     if on_collapse == "fail":
         with pytest.raises(InputError, match="run, seed 1: collapsed: after 3 steps"):
-            experiment.execute(parsed, _pytorch)
+            experiment.execute(parsed, PyTorchArm)
         assert not (tmp_path / "predictions.parquet").exists()
         return
-    experiment.execute(parsed, _pytorch)
+    experiment.execute(parsed, PyTorchArm)
     record = json.loads((tmp_path / "provenance.json").read_text())
     assert record["status"] == "collapsed"
     assert "nothing is trained" in record["diagnosis"]

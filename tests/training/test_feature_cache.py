@@ -4,30 +4,13 @@ import re
 
 import numpy as np
 import pytest
+from arms import ARMS, PyTorchArm, TensorFlowArm, TerminatedAt, train_job
 from support import make_job
-from test_resume import TerminatedAt
 from twinbench import protocol, training
-from twinbench.checkpoint import Store
 from twinbench.feature_cache import first_computed_layer
-from twinbench.progress import Progress
 
 PLAIN = {"rotation_degrees": 0, "shift_fraction": 0, "horizontal_flip": False}
 FROZEN = ["block1", "block2", "block3", "block4"]
-
-
-def _pytorch(job):
-    from twinbench.pytorch.arm import PyTorchArm
-
-    return PyTorchArm(job)
-
-
-def _tensorflow(job):
-    from twinbench.tensorflow.arm import TensorFlowArm
-
-    return TensorFlowArm(job)
-
-
-ARMS = pytest.mark.parametrize("make_arm", [_pytorch, _tensorflow])
 
 
 def _job(**changes):
@@ -45,9 +28,7 @@ def _job(**changes):
 
 def _train(make_arm, folder, progress=None, **changes):
     job = _job(**changes)
-    arm = make_arm(job)
-    progress = progress or Progress(job.settings["epochs"], folder / "events")
-    return job, arm, training.train(job, arm, Store(folder, "run", "ab" * 32), progress)
+    return job, *train_job(make_arm, job, folder, progress)
 
 
 def _losses(outcome):
@@ -67,7 +48,7 @@ def test_without_augmentation_training_is_as_without_a_cache(make_arm, tmp_path,
 
 
 def test_the_twins_take_the_same_views(tmp_path):
-    outcomes = [_train(make, tmp_path / make.__name__)[2] for make in (_pytorch, _tensorflow)]
+    outcomes = [_train(make, tmp_path / make.__name__)[2] for make in (PyTorchArm, TensorFlowArm)]
     assert _losses(outcomes[0]) == pytest.approx(_losses(outcomes[1]), rel=1e-3)
 
 

@@ -6,12 +6,11 @@ import keras
 import numpy as np
 import pytest
 import torch
+from arms import ARMS
 from support import make_job
 from twinbench import protocol
 from twinbench.pytorch.arm import PyTorchArm
 from twinbench.tensorflow.arm import TensorFlowArm
-
-ARMS = pytest.mark.parametrize("make_arm", [PyTorchArm, TensorFlowArm])
 
 
 def native_job(**changes):

@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from arms import ARMS
 from support import make_job
 from twinbench.precision import choose
 from twinbench.pytorch.arm import PyTorchArm
@@ -27,7 +28,7 @@ def test_a_set_precision_is_not_measured():
     assert choose("bfloat16", None).gflops == {}
 
 
-@pytest.mark.parametrize("make_arm", [PyTorchArm, TensorFlowArm])
+@ARMS
 def test_an_arm_measures_products_on_its_device(make_arm):
     arm = make_arm(make_job(precision="auto"))
     assert set(arm.precision.gflops) == {"float32", "bfloat16"}

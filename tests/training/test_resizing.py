@@ -3,25 +3,11 @@
 import keras
 import numpy as np
 import pytest
+from arms import ARMS, PyTorchArm, TensorFlowArm, train_job
 from support import make_job
-from twinbench import training
-from twinbench.checkpoint import Store
-from twinbench.progress import Progress
 
 # AlexNet averages to 6x6 parts, VGG16 to one.
 SIZES = {"alexnet": (64, 96), "vgg16": (32, 48)}
-
-
-def _pytorch(job):
-    from twinbench.pytorch.arm import PyTorchArm
-
-    return PyTorchArm(job)
-
-
-def _tensorflow(job):
-    from twinbench.tensorflow.arm import TensorFlowArm
-
-    return TensorFlowArm(job)
 
 
 def _train(make_arm, folder, model, **changes):
@@ -35,15 +21,13 @@ def _train(make_arm, folder, model, **changes):
         **changes,
     }
     job = make_job(model=model, **settings)
-    arm = make_arm(job)
-    progress = Progress(job.settings["epochs"], folder / "events")
-    return job, arm, training.train(job, arm, Store(folder, "run", "ab" * 32), progress)
+    return job, *train_job(make_arm, job, folder)
 
 
 @pytest.mark.parametrize("model", SIZES)
 def test_the_twins_change_size_at_the_same_epoch_and_learn_alike(tmp_path, model):
     histories, logits = [], []
-    for make_arm in (_pytorch, _tensorflow):
+    for make_arm in (PyTorchArm, TensorFlowArm):
         job, arm, outcome = _train(make_arm, tmp_path / make_arm.__name__, model, keep="last")
         histories.append(outcome.history)
         logits.append(arm.logits(job.test.images))
@@ -54,7 +38,7 @@ def test_the_twins_change_size_at_the_same_epoch_and_learn_alike(tmp_path, model
     assert np.abs(logits[0] - logits[1]).max() < 0.02 * np.abs(logits[0]).max()
 
 
-@pytest.mark.parametrize("make_arm", [_pytorch, _tensorflow])
+@ARMS
 def test_an_epoch_of_small_images_is_judged_on_small_images(make_arm, tmp_path, monkeypatch):
     # The first epoch is kept, so the test split is to be seen as in that epoch.
     monkeypatch.setattr("twinbench.protocol.chosen_epoch", lambda history, keep: 1)
@@ -66,7 +50,7 @@ def test_an_epoch_of_small_images_is_judged_on_small_images(make_arm, tmp_path, 
 
 
 def test_the_saved_keras_net_takes_both_sizes(tmp_path):
-    job, arm, _ = _train(_tensorflow, tmp_path, "alexnet", keep="last")
+    job, arm, _ = _train(TensorFlowArm, tmp_path, "alexnet", keep="last")
     arm.save_model(tmp_path / "model.keras")
     model = keras.saving.load_model(tmp_path / "model.keras")
     for size in SIZES["alexnet"]:

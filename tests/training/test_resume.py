@@ -1,15 +1,14 @@
 """An interrupted training goes on to the very same bits, in both frameworks."""
 
-import os
 import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
+from arms import ARMS, PyTorchArm, TerminatedAt, train_job
 from support import make_job
 from twinbench import training
-from twinbench.checkpoint import Pace, Store
-from twinbench.progress import Progress
+from twinbench.checkpoint import Pace
 
 # Two phases, dropout, augmentation, decay and a schedule: all that could depend on history.
 CHANGES = {
@@ -22,41 +21,9 @@ CHANGES = {
 }
 
 
-def _pytorch(job):
-    from twinbench.pytorch.arm import PyTorchArm
-
-    return PyTorchArm(job)
-
-
-def _tensorflow(job):
-    from twinbench.tensorflow.arm import TensorFlowArm
-
-    return TensorFlowArm(job)
-
-
-ARMS = pytest.mark.parametrize("make_arm", [_pytorch, _tensorflow])
-
-
-class TerminatedAt(Progress):
-    """Progress that has the process sent a signal after one step of one epoch."""
-
-    def __init__(
-        self, epochs: int, folder: Path, epoch: int, step: int, number: int = signal.SIGTERM
-    ) -> None:
-        super().__init__(epochs, folder)
-        self._at, self._number = (epoch, step), number
-
-    def step(self, epoch: int, done: int, steps: int) -> None:
-        if (epoch, done) == self._at:
-            os.kill(os.getpid(), self._number)
-
-
 def _train(make_arm, folder: Path, progress=None, **changes):
     job = make_job(**{**CHANGES, **changes})
-    arm = make_arm(job)
-    progress = progress or Progress(job.settings["epochs"], folder / "events")
-    outcome = training.train(job, arm, Store(folder, "run", "ab" * 32), progress)
-    return job, arm, outcome
+    return job, *train_job(make_arm, job, folder, progress)
 
 
 def _without_times(history: list[dict]) -> list[dict]:
@@ -83,8 +50,8 @@ def test_a_terminated_run_resumes_to_the_same_bits(make_arm, tmp_path, epoch, st
 def test_ctrl_c_saves_as_well(tmp_path, caplog):
     caplog.set_level("INFO")
     with pytest.raises(training.Interrupted, match="in epoch 1 after step 2 of 3"):
-        _train(_pytorch, tmp_path, TerminatedAt(1, tmp_path / "a", 1, 2, signal.SIGINT), epochs=1)
-    _train(_pytorch, tmp_path, epochs=1)
+        _train(PyTorchArm, tmp_path, TerminatedAt(1, tmp_path / "a", 1, 2, signal.SIGINT), epochs=1)
+    _train(PyTorchArm, tmp_path, epochs=1)
     assert "resumed from the checkpoint after epoch 0, step 2" in caplog.text
 
 
