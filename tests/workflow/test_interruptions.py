@@ -39,7 +39,7 @@ LONGEST = 5.0  # seconds from a step forward to the kill
 LOG = "study.log"
 
 # Times differ from run to run, and what is made of times. All else must be the same.
-TIMES = re.compile(r"seconds|images_per_second|^started$")
+TIMES = re.compile(r"seconds|images_per_second|gflops|^started$")
 
 
 def kill_until(
