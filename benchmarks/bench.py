@@ -149,7 +149,7 @@ def data(extent: Extent) -> Iterator[Row]:
         folder = Path(name)
         archive, images = folder / "archive.tar.gz", extent.archive_images
         settings = {"train_images": images, "test_images": images // 5, "seed": 0}
-        _run("draw_archive.py", "--settings", json.dumps(settings), "--archive", str(archive))
+        _run("draw_archive.py", "--settings", json.dumps(settings), "--output", str(archive))
         ours, theirs, peaks = [], [], []
         for _ in range(min(extent.repetitions, 3)):
             steps = [timed(command) for command in _tensor_commands(folder, archive)]
