@@ -242,14 +242,12 @@ def workflow(extent: Extent) -> Iterator[Row]:
 
 def _job_seconds(folder: Path) -> Iterator[float]:
     """The time of each job, from Snakemake's records."""
-    seen = set()
+    spans = {}  # a record an output, of which a job may have several
     for path in (folder / ".snakemake" / "metadata").rglob("*"):
         if path.is_file():
             record = json.loads(path.read_text())
-            span = (record["starttime"], record["endtime"])
-            if span not in seen:  # a record an output
-                seen.add(span)
-                yield span[1] - span[0]
+            spans[record["job_hash"]] = record["endtime"] - record["starttime"]
+    yield from spans.values()
 
 
 def scale(extent: Extent) -> Iterator[Row]:
