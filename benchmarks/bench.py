@@ -50,7 +50,7 @@ class Extent:
 
 
 FULL = Extent(repetitions=5, images=2560, archive_images=50_000, seeds=250)
-SHORT = Extent(repetitions=2, images=1280, archive_images=5_000, seeds=25)
+SHORT = Extent(repetitions=2, images=1280, archive_images=5_000, seeds=24)
 
 
 def training(extent: Extent) -> Iterator[Row]:

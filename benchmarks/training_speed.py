@@ -103,6 +103,9 @@ def peak(arguments: argparse.Namespace) -> dict:
     return {"gflops": 2 * PEAK_SIDE**3 * count / (time.perf_counter() - start) / 1e9}
 
 
+MEASUREMENTS = {function.__name__: function for function in (ours, tutorial, peak, frozen)}
+
+
 def _multiplier(framework: str, precision: str, threads: int):
     if framework == "pytorch":
         import torch
@@ -125,7 +128,7 @@ def _seconds(work) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("ours", "tutorial", "peak", "frozen"))
+    parser.add_argument("what", choices=MEASUREMENTS)
     parser.add_argument("--run", default="pytorch-scratch", help="a run of the default study")
     parser.add_argument("--framework", choices=("pytorch", "tensorflow"), default="pytorch")
     parser.add_argument("--images", type=int, default=2560)
@@ -134,7 +137,7 @@ def main() -> None:
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--cached-views", type=int, default=0)
     arguments = parser.parse_args()
-    print(json.dumps(globals()[arguments.what](arguments)))
+    print(json.dumps(MEASUREMENTS[arguments.what](arguments)))
 
 
 if __name__ == "__main__":

@@ -2,13 +2,24 @@
 
 from pathlib import Path
 
+import numpy as np
 from twinbench.architecture import ARCHITECTURES
 from twinbench.configuration import Configuration
+from twinbench.dataset import Batch, Records, groups
 from twinbench.job import Job
 from twinbench.synthetic_split import draw_split
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
+
+
+def read_all(batches: list[Batch]) -> Records:
+    """The records of a small archive's batches, all in memory."""
+    parts = list(groups(batches))
+    return Records(
+        np.concatenate([part.images for part in parts]),
+        np.concatenate([part.labels for part in parts]),
+    )
 
 
 def training_settings(**changes) -> dict:

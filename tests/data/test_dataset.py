@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from support import read_all
 from twinbench import synthetic
-from twinbench.dataset import decode_png, read_archive, write_parquet
+from twinbench.dataset import decode_png, groups, read_archive, write_parquet
 from twinbench.errors import InputError
 from twinbench.files import checksum
 
@@ -62,7 +63,7 @@ def complaint(path, official=False):
 def test_planes_become_channels_and_rows_stay_rows(members, pack):
     pixels = np.arange(3072).astype(np.uint8)
     members["test_batch.bin"] = bytes([4]) + pixels.tobytes()
-    test = read_archive(pack(members), official=False).test.read()
+    test = read_all(read_archive(pack(members), official=False).test)
     assert test.images.shape == (1, 32, 32, 3)
     assert np.array_equal(test.images[0], pixels.reshape(3, 32, 32).transpose(1, 2, 0))
     assert test.labels.tolist() == [4]
@@ -71,7 +72,7 @@ def test_planes_become_channels_and_rows_stay_rows(members, pack):
 def test_training_records_follow_the_batch_numbers_whatever_the_members_order(members, pack):
     shuffled = dict(reversed(members.items())) | {"readme.html": b"<html>"}
     archive = read_archive(pack(shuffled), official=False)
-    assert archive.train.read().labels.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert read_all(archive.train).labels.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
     assert archive.class_names == CLASSES
 
 
@@ -142,9 +143,9 @@ def parquet(tmp_path_factory):
     folder = tmp_path_factory.mktemp("parquet")
     synthetic.write_archive(folder / "archive.tar.gz", 1050, 20, seed=0)
     archive = read_archive(folder / "archive.tar.gz", official=False)
-    groups = archive.train.groups()
-    write_parquet(folder / "train.parquet", "train", groups, archive.class_names)
-    return folder / "train.parquet", archive.class_names, archive.train.read()
+    records = groups(archive.train)
+    write_parquet(folder / "train.parquet", "train", records, archive.class_names)
+    return folder / "train.parquet", archive.class_names, read_all(archive.train)
 
 
 def check_row(train, row, png, path, label, sample_id):

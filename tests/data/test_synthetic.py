@@ -5,6 +5,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from support import read_all
 from twinbench import synthetic
 from twinbench.dataset import read_archive
 from twinbench.files import checksum
@@ -90,8 +91,8 @@ def test_the_archive_holds_what_is_drawn_and_its_bytes_are_reproducible(tmp_path
 
     archive = read_archive(first, official=False)
     images, labels = synthetic.draw("target", 73, seed=4)
-    assert np.array_equal(archive.train.read().images, images[:53])
-    assert np.array_equal(archive.test.read().images, images[53:])
-    assert np.array_equal(archive.train.read().labels, labels[:53])
-    assert np.array_equal(archive.test.read().labels, labels[53:])
+    assert np.array_equal(read_all(archive.train).images, images[:53])
+    assert np.array_equal(read_all(archive.test).images, images[53:])
+    assert np.array_equal(read_all(archive.train).labels, labels[:53])
+    assert np.array_equal(read_all(archive.test).labels, labels[53:])
     assert archive.class_names == synthetic.class_names("target")

@@ -47,6 +47,15 @@ def test_the_overlay_of_a_collapse_trains_one_net_at_two_rates(workplace):
     assert jobs["train_pytorch"] == 2 and "train_tensorflow" not in jobs
 
 
+def test_a_collapse_is_shown_on_the_demos_images_and_weights():
+    demo, collapse = (
+        yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())
+        for name in ("demo", "collapse")
+    )
+    for key in ("dataset", "weights", "training"):
+        assert collapse[key] == demo[key], key
+
+
 def test_with_one_framework_alone_there_is_no_parity_to_measure(workplace):
     overlay = {"runs": {"tensorflow-scratch": None, "tensorflow-pretrained": None}}
     result = workplace.snakemake("--dry-run", overlay=overlay)

@@ -12,7 +12,7 @@ def main(arguments: argparse.Namespace) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     archive = dataset.read_archive(arguments.archive, official, folder)
     for name in ("train", "test"):
-        groups = getattr(archive, name).groups()
+        groups = dataset.groups(getattr(archive, name))
         dataset.write_parquet(getattr(arguments, name), name, groups, archive.class_names)
 
 

@@ -59,31 +59,12 @@ class Records:
 
 
 @dataclass(frozen=True)
-class Split:
-    """The records of a split: those of its batches, one after the other."""
-
-    batches: list[Batch]
-
-    def groups(self) -> Iterator[Records]:
-        """All records in order, a row group at a time or fewer at the end of a batch."""
-        for batch in self.batches:
-            yield from batch.groups()
-
-    def read(self) -> Records:
-        """All records at once, for splits that are known to be small."""
-        groups = list(self.groups())
-        return Records(
-            np.concatenate([group.images for group in groups]),
-            np.concatenate([group.labels for group in groups]),
-        )
-
-
-@dataclass(frozen=True)
 class Archive:
-    """What an archive holds; the training records are in the order of the five batches."""
+    """What an archive holds: the five batches of its training split in order, and the one of its test
+    split."""
 
-    train: Split
-    test: Split
+    train: list[Batch]
+    test: list[Batch]
     class_names: list[str]
 
 
@@ -106,11 +87,16 @@ def read_archive(path: Path | str, official: bool, folder: Path | str | None = N
     batches = [
         _batch(members[name], f"{path}: {name}", official) for name in (*_BATCHES, _TEST_BATCH)
     ]
-    for batch in batches:
-        for _ in batch.groups():  # so that a wrong label is told before anything is written
-            pass
+    for _ in groups(batches):  # so that a wrong label is told before anything is written
+        pass
     names = _class_names(_content(members[_NAMES]), f"{path}: {_NAMES}")
-    return Archive(Split(batches[:-1]), Split(batches[-1:]), names)
+    return Archive(batches[:-1], batches[-1:], names)
+
+
+def groups(batches: list[Batch]) -> Iterator[Records]:
+    """All records of the batches in order, a row group at a time or fewer at the end of a batch."""
+    for batch in batches:
+        yield from batch.groups()
 
 
 def write_parquet(

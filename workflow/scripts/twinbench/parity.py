@@ -63,6 +63,14 @@ class Setting:
     own: str
 
 
+def normalisation_setting(job: Job, own: str) -> Setting:
+    """The channels' order, means and deviations, as a job has them and `own` applies them."""
+    chosen = job.normalisation
+    numbers = np.concatenate([chosen.mean, chosen.deviation]).astype(np.float32)
+    order = "".join("RGB"[channel] for channel in chosen.channels)
+    return Setting(f"{order}: {', '.join(f'{number:g}' for number in numbers)}", own)
+
+
 class Measurable(Arm, Protocol):
     """What the ladder asks of an arm beyond what a training does."""
 

@@ -3,14 +3,13 @@
 import inspect
 import math
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
 from twinbench.architecture import HEAD
 from twinbench.job import Job
-from twinbench.parity import Setting
+from twinbench.parity import Setting, normalisation_setting
 from twinbench.pytorch import augment, network
 
 _FILL = {"border": "nearest", "zeros": "zeros"}  # grid_sample's words
@@ -156,7 +155,7 @@ def _data(job: Job, net: nn.Sequential) -> dict[str, Setting]:
         "label smoothing": Setting(f"{smoothing:g}", f"label_smoothing={smoothing:g}"),
         "what lies outside an image": Setting(_FILL[fill], f"grid_sample(padding_mode={fill})"),
         "interpolation": Setting(augment.INTERPOLATION, "grid_sample"),
-        "means and deviations of the channels": Setting(*_normalisation(job)),
+        "means and deviations of the channels": normalisation_setting(job, "augment.prepare"),
         "dropout": Setting(
             "given masks"
             if all(isinstance(module, network.MaskedDropout) for module in dropouts)
@@ -165,13 +164,6 @@ def _data(job: Job, net: nn.Sequential) -> dict[str, Setting]:
         ),
         "running loss and accuracy": Setting("sums in float64", "Tensor"),
     }
-
-
-def _normalisation(job: Job) -> tuple[str, str]:
-    chosen = job.normalisation
-    numbers = np.concatenate([chosen.mean, chosen.deviation]).astype(np.float32)
-    order = "".join("RGB"[channel] for channel in chosen.channels)
-    return f"{order}: {', '.join(f'{number:g}' for number in numbers)}", "augment.prepare"
 
 
 def _process(net: nn.Sequential) -> dict[str, Setting]:

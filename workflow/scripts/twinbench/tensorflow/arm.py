@@ -188,7 +188,7 @@ class TensorFlowArm:
             job.settings["batch_normalisation"],
             job.input_size,
             dropout=job.settings["dropout"],
-            any_size=_takes_any_size(job),
+            any_size=_changes_size(job),
         )
         network.set_weights(plain, self.weights())
         with written_atomically(path) as temporary:
@@ -259,11 +259,11 @@ def _network(job: Job) -> keras.Sequential:
         job.settings["batch_normalisation"],
         job.input_size,
         batch_size=job.settings["batch_size"],
-        any_size=_takes_any_size(job),
+        any_size=_changes_size(job),
     )
 
 
-def _takes_any_size(job: Job) -> bool:
+def _changes_size(job: Job) -> bool:
     return job.settings["progressive_resizing"]["epochs"] > 0
 
 

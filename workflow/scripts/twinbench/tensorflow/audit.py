@@ -1,7 +1,6 @@
 """What TensorFlow's side of a training is set to, read from the objects in use."""
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 # tf.config sets it and has nothing public that tells it.
@@ -9,7 +8,7 @@ from tensorflow.python.framework.config import is_op_determinism_enabled
 
 from twinbench.architecture import HEAD
 from twinbench.job import Job
-from twinbench.parity import Setting
+from twinbench.parity import Setting, normalisation_setting
 from twinbench.tensorflow import augment, network
 
 _FILL = {"NEAREST": "nearest", "CONSTANT": "zeros"}  # ImageProjectiveTransformV3's words
@@ -189,7 +188,7 @@ def _data(job: Job, net: keras.Sequential) -> dict[str, Setting]:
             _FILL[fill], f"ImageProjectiveTransformV3(fill_mode={fill})"
         ),
         "interpolation": Setting(augment.INTERPOLATION.lower(), "ImageProjectiveTransformV3"),
-        "means and deviations of the channels": Setting(*_normalisation(job)),
+        "means and deviations of the channels": normalisation_setting(job, "augment.prepare"),
         "dropout": Setting(
             "given masks"
             if all(isinstance(layer, network.MaskedDropout) for layer in dropouts)
@@ -200,13 +199,6 @@ def _data(job: Job, net: keras.Sequential) -> dict[str, Setting]:
             f"mean in {net.metrics[0].dtype}", type(net.metrics[0]).__name__
         ),
     }
-
-
-def _normalisation(job: Job) -> tuple[str, str]:
-    chosen = job.normalisation
-    numbers = np.concatenate([chosen.mean, chosen.deviation]).astype(np.float32)
-    order = "".join("RGB"[channel] for channel in chosen.channels)
-    return f"{order}: {', '.join(f'{number:g}' for number in numbers)}", "augment.prepare"
 
 
 def _process(net: keras.Sequential) -> dict[str, Setting]:
