@@ -297,8 +297,21 @@ class LayerwiseAdam(keras.optimizers.Adam):
     def update_step(self, gradient, variable, learning_rate):
         if self.decay and len(variable.shape) > 1:
             self.assign_sub(variable, variable * learning_rate * self.decay)
-        factor = self.factors[self._get_variable_index(variable)]
-        super().update_step(gradient, variable, learning_rate * factor)
+        index = self._get_variable_index(variable)
+        update = tf.cast(self.iterations + 1, tf.float32)
+        # Keras' own arithmetic in one pass over memory instead of a dozen.
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[index].value.handle,
+            v=self._velocities[index].value.handle,
+            beta1_power=self.beta_1**update,
+            beta2_power=self.beta_2**update,
+            lr=learning_rate * self.factors[index],
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
+            grad=gradient,
+        )
 
 
 class Steering(keras.callbacks.Callback):
