@@ -183,11 +183,12 @@ def _tensor_commands(folder: Path, archive: Path) -> list[list[str | Path]]:
     return [
         [
             *(sys.executable, SCRIPTS / "build_parquet.py", "--archive", archive),
-            *("--settings", json.dumps({"official": False})),
+            *("--settings", json.dumps({"official": False}), "--threads", os.cpu_count()),
             *("--train", parquet["train"], "--test", parquet["test"]),
         ],
         [
             *(sys.executable, SCRIPTS / "build_tensors.py", "--settings", json.dumps(settings)),
+            *("--threads", os.cpu_count()),
             *("--train-parquet", parquet["train"], "--test-parquet", parquet["test"]),
             *(part for name in splits for part in (f"--{name}", folder / f"{name}.safetensors")),
             *("--statistics", folder / "statistics.json"),

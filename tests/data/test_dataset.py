@@ -15,7 +15,14 @@ import polars as pl
 import pytest
 from support import read_all
 from twinbench import synthetic
-from twinbench.dataset import decode_png, groups, read_archive, write_parquet
+from twinbench.dataset import (
+    Records,
+    decode_png,
+    groups,
+    read_archive,
+    useful_workers,
+    write_parquet,
+)
 from twinbench.errors import InputError
 from twinbench.files import checksum
 
@@ -148,6 +155,19 @@ def parquet(tmp_path_factory):
     return folder / "train.parquet", archive.class_names, read_all(archive.train)
 
 
+def test_several_processes_write_the_same_file(parquet, tmp_path):
+    _, names, train = parquet
+    parts = [Records(train.images[a:b], train.labels[a:b]) for a, b in ((0, 500), (500, 1050))]
+    for workers in (1, 2):
+        write_parquet(tmp_path / f"{workers}.parquet", "train", parts, names, workers)
+    assert (tmp_path / "1.parquet").read_bytes() == (tmp_path / "2.parquet").read_bytes()
+
+
+@pytest.mark.parametrize(("images", "workers"), [(60, 1), (12_000, 2), (60_000, 4)])
+def test_a_process_has_its_share_of_images(images, workers):
+    assert useful_workers(images, 4) == workers
+
+
 def check_row(train, row, png, path, label, sample_id):
     assert np.array_equal(decode_png(png), train.images[row])
     assert (path, label, sample_id) == (f"train-{row:05}.png", train.labels[row], row)
@@ -202,7 +222,7 @@ def test_the_entries_run_by_themselves_and_are_reproducible(tmp_path):
     assert checksum(copy) == checksum(drawn)
     for turn in ("first", "second"):
         paths = {name: tmp_path / turn / f"{name}.parquet" for name in ("train", "test")}
-        run("build_parquet.py", archive=copy, settings='{"official": false}', **paths)
+        run("build_parquet.py", archive=copy, threads="2", settings='{"official": false}', **paths)
     for name in ("train.parquet", "test.parquet"):
         assert checksum(tmp_path / "first" / name) == checksum(tmp_path / "second" / name)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
-from twinbench import tensors
+from twinbench import dataset, tensors
 from twinbench.dataset import Records, write_parquet
 from twinbench.errors import InputError
 from twinbench.files import checksum
@@ -45,16 +45,23 @@ def parquet(tmp_path_factory):
     return folder / "train.parquet", folder / "test.parquet"
 
 
-def build(parquet, folder, limit=None, validation_fraction=0.1, seed=0):
+def build(parquet, folder, limit=None, validation_fraction=0.1, seed=0, workers=1):
     """The splits as their files hold them."""
     files = {name: folder / f"{name}.safetensors" for name in ("train", "validation", "test")}
-    tensors.build(*parquet, files, limit, validation_fraction, seed)
+    tensors.build(*parquet, files, limit, validation_fraction, seed, workers)
     return {name: load(path) for name, path in files.items()}
 
 
 @pytest.fixture(scope="module")
 def splits(parquet, tmp_path_factory):
     return build(parquet, tmp_path_factory.mktemp("splits"))
+
+
+def test_several_processes_write_the_same_files(parquet, splits, tmp_path, monkeypatch):
+    monkeypatch.setattr(dataset, "_IMAGES_A_WORKER", 100)
+    for name, split in build(parquet, tmp_path, workers=2).items():
+        assert np.array_equal(split.images, splits[name].images)
+        assert np.array_equal(split.sample_ids, splits[name].sample_ids)
 
 
 def per_class(labels):
@@ -183,7 +190,14 @@ def test_the_entry_writes_splits_and_statistics_reproducibly(parquet, tmp_path):
     settings = '{"limit": 100, "validation_fraction": 0.2, "seed": 3}'
     for turn in ("first", "second"):
         folder = tmp_path / turn
-        command = [sys.executable, SCRIPTS / "build_tensors.py", "--settings", settings]
+        command = [
+            sys.executable,
+            SCRIPTS / "build_tensors.py",
+            "--settings",
+            settings,
+            "--threads",
+            "2",
+        ]
         command += ["--train-parquet", parquet[0], "--test-parquet", parquet[1]]
         for name in names:
             command += [f"--{name}", folder / f"{name}.safetensors"]

@@ -89,6 +89,7 @@ rule build_parquet:
         "../../envs/analysis.yaml"
     container:
         image("analysis")
+    threads: 4
     resources:
         mem_mb=2000,
         runtime=15,
@@ -98,7 +99,7 @@ rule build_parquet:
         "Turning the archive into Parquet"
     shell:
         "python {input.code[0]} --archive {input.archive} --settings {params.settings:q}"
-        " --train {output.train} --test {output.test} --log {log}"
+        " --threads {threads} --train {output.train} --test {output.test} --log {log}"
 
 
 rule build_tensors:
@@ -117,6 +118,7 @@ rule build_tensors:
         "../../envs/analysis.yaml"
     container:
         image("analysis")
+    threads: 4
     resources:
         mem_mb=2000,
         runtime=15,
@@ -131,5 +133,5 @@ rule build_tensors:
         "Splitting the images into tensors for training, validation and test"
     shell:
         "python {input.code[0]} --train-parquet {input.train} --test-parquet {input.test}"
-        " --settings {params.settings:q} --train {output.train} --validation {output.validation}"
+        " --settings {params.settings:q} --threads {threads} --train {output.train} --validation {output.validation}"
         " --test {output.test} --statistics {output.statistics} --log {log}"

@@ -12,11 +12,16 @@ def main(arguments: argparse.Namespace) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     archive = dataset.read_archive(arguments.archive, official, folder)
     for name in ("train", "test"):
-        groups = dataset.groups(getattr(archive, name))
-        dataset.write_parquet(getattr(arguments, name), name, groups, archive.class_names)
+        batches = getattr(archive, name)
+        workers = dataset.useful_workers(sum(b.records for b in batches), arguments.threads)
+        path, groups = getattr(arguments, name), dataset.groups(batches)
+        dataset.write_parquet(path, name, groups, archive.class_names, workers)
 
 
 if __name__ == "__main__":
     command.run(
-        main, command.parser(__doc__, archive=Path, settings=json.loads, train=Path, test=Path)
+        main,
+        command.parser(
+            __doc__, archive=Path, settings=json.loads, threads=int, train=Path, test=Path
+        ),
     )

@@ -19,6 +19,7 @@ from typing import IO
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from joblib import Parallel, delayed
 from PIL import Image
 
 from twinbench.errors import InputError
@@ -32,6 +33,7 @@ _RECORD = 1 + 3 * 32 * 32  # bytes: the label, then the red, green and blue plan
 _OFFICIAL_RECORDS = 10_000  # in each batch
 _ROW_GROUP = 1000  # rows
 _BLOCK = 1 << 20  # bytes
+_IMAGES_A_WORKER = 5000  # take about the second in which a process starts
 
 
 @dataclass(frozen=True)
@@ -100,19 +102,29 @@ def groups(batches: list[Batch]) -> Iterator[Records]:
 
 
 def write_parquet(
-    path: Path | str, split: str, groups: Iterable[Records], class_names: list[str]
+    path: Path | str,
+    split: str,
+    groups: Iterable[Records],
+    class_names: list[str],
+    workers: int = 1,
 ) -> None:
     """Write a split as Parquet that `datasets` opens with an Image and a ClassLabel feature.
 
     Columns: `img`, struct of PNG `bytes` and `path`; `label`, int64; `sample_id`, int64, the row's
-    number within the split. The file is written a group of rows at a time.
+    number within the split. Groups of rows are encoded by `workers` processes, a few at a time.
     """
     schema = _schema(class_names)
-    start = 0
+    parts = Parallel(workers, return_as="generator")(
+        delayed(_row_group)(split, records, start, schema) for start, records in _numbered(groups)
+    )
     with written_atomically(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
-        for records in groups:
-            writer.write_batch(_row_group(split, records, start, schema))
-            start += len(records.labels)
+        for part in parts:
+            writer.write_batch(part)
+
+
+def useful_workers(images: int, workers: int) -> int:
+    """How many of so many processes are worth their start for so many images."""
+    return max(1, min(workers, images // _IMAGES_A_WORKER))
 
 
 def encode_png(image: np.ndarray) -> bytes:
@@ -126,6 +138,14 @@ def decode_png(data: bytes) -> np.ndarray:
     """The image in a PNG file, uint8 (height, width, 3)."""
     with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
         return np.asarray(image.convert("RGB"))
+
+
+def _numbered(groups: Iterable[Records]) -> Iterator[tuple[int, Records]]:
+    """Each group with the number of its first row."""
+    start = 0
+    for records in groups:
+        yield start, records
+        start += len(records.labels)
 
 
 def _read_members(path: Path, folder: Path | str | None) -> dict[str, IO[bytes]]:

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from joblib import Parallel, delayed
 
 from twinbench import splits
-from twinbench.dataset import decode_png
+from twinbench.dataset import decode_png, useful_workers
 from twinbench.errors import InputError
 
 _PART = 1000  # images in memory at a time
@@ -27,12 +28,14 @@ def build(
     limit: int | None,
     validation_fraction: float,
     seed: int,
+    workers: int = 1,
 ) -> dict:
     """Write the splits train, validation and test out of the Parquet files `train` and `test`.
 
     `outputs` names a file for each. `limit` is the number of images taken of each Parquet file, None
-    for all; the validation split is `validation_fraction` of what is taken of `train`. Returns what
-    the splits hold, ready for JSON. Raises `InputError` where a class would have no image in a split.
+    for all; the validation split is `validation_fraction` of what is taken of `train`. The images are
+    decoded by `workers` processes. Returns what the splits hold, ready for JSON. Raises `InputError`
+    where a class would have no image in a split.
     """
     train_images, test_images = _Parquet(train), _Parquet(test)
     taken = stratified_order(train_images.labels, seed)[:limit]
@@ -51,7 +54,7 @@ def build(
         }
         counts = ValueCounts()
         for name, (source, chosen) in rows.items():
-            for images in source.images(chosen):
+            for images in source.images(chosen, workers):
                 writers[name].append(images)
                 if name == "train":
                     counts.add(images)
@@ -125,17 +128,27 @@ class _Parquet:
                 f"metadata ({error}); build it with build_parquet.py"
             ) from None
 
-    def images(self, rows: np.ndarray) -> Iterator[np.ndarray]:
+    def images(self, rows: np.ndarray, workers: int) -> Iterator[np.ndarray]:
         """The images of `rows`, int64 (n,) in rising order, as parts uint8 (any, 32, 32, 3)."""
+        return Parallel(useful_workers(len(rows), workers), return_as="generator")(
+            delayed(_decoded)(files) for files in self._image_files(rows)
+        )
+
+    def _image_files(self, rows: np.ndarray) -> Iterator[pa.Array]:
+        """The PNG files of `rows`, some at a time."""
         start = 0
         for batch in self._file.iter_batches(_PART, columns=["img"]):
             chosen = rows[np.searchsorted(rows, start) : np.searchsorted(rows, start + len(batch))]
-            column = batch["img"].field("bytes")
-            images = np.empty((len(chosen), 32, 32, 3), np.uint8)
-            for place, row in enumerate(chosen - start):
-                images[place] = decode_png(column[int(row)].as_buffer())
-            yield images
+            yield batch["img"].field("bytes").take(pa.array(chosen - start))
             start += len(batch)
+
+
+def _decoded(files: pa.Array) -> np.ndarray:
+    """Images uint8 (n, 32, 32, 3) of PNG files."""
+    images = np.empty((len(files), 32, 32, 3), np.uint8)
+    for place, file in enumerate(files):
+        images[place] = decode_png(file.as_buffer())
+    return images
 
 
 def _per_class(source: _Parquet, rows: np.ndarray) -> list[int]:
