@@ -158,7 +158,7 @@ EDITS: list[tuple[str, Edit, set[str]]] = [
     ("keys in another order", reverse_the_keys, set()),
     ("a number as 7e-4", setting("training.learning_rate", "7e-4"), set()),
     ("a number as 15.0", setting(KEYED, 15.0), set()),
-    ("a default spelt out", setting("training.label_smoothing", 0), set()),
+    ("a default spelt out", setting("training.cached_views", 3), set()),
     ("a run renamed", rename_a_run, training("renamed") | ANALYSIS),
     ("a run added", setting("runs.added", ADDED), training("added") | ANALYSIS),
     ("a run removed", setting("runs.tensorflow-scratch", None), ANALYSIS | PARITY),
