@@ -30,7 +30,8 @@ def test_the_default_study_is_four_trainings_on_cifar10(workplace):
 
 
 @pytest.mark.parametrize(
-    ("overlay", "trainings"), [("native.yaml", 6), ("unconfounded.yaml", 2), ("demo.yaml", 2)]
+    ("overlay", "trainings"),
+    [("native.yaml", 6), ("unconfounded.yaml", 2), ("precision.yaml", 2), ("demo.yaml", 2)],
 )
 def test_ready_overlays_are_valid_and_measure_parity(workplace, overlay, trainings):
     result = workplace.snakemake("--dry-run", "--configfile", f"config/{overlay}")
@@ -40,11 +41,12 @@ def test_ready_overlays_are_valid_and_measure_parity(workplace, overlay, trainin
     assert jobs["measure_pytorch"] == jobs["measure_tensorflow"] == jobs["check_parity"] == 1
 
 
-def test_the_overlay_of_a_collapse_trains_one_net_at_two_rates(workplace):
-    result = workplace.snakemake("--dry-run", "--configfile", "config/collapse.yaml")
+@pytest.mark.parametrize(("overlay", "trainings"), [("collapse.yaml", 2), ("search.yaml", 4)])
+def test_overlays_of_one_framework_are_valid(workplace, overlay, trainings):
+    result = workplace.snakemake("--dry-run", "--configfile", f"config/{overlay}")
     assert result.returncode == 0, result.stderr
     jobs = _jobs(result.stderr + result.stdout)
-    assert jobs["train_pytorch"] == 2 and "train_tensorflow" not in jobs
+    assert jobs["train_pytorch"] == trainings and "train_tensorflow" not in jobs
 
 
 def test_a_collapse_is_shown_on_the_demos_images_and_weights():
