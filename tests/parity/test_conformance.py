@@ -89,6 +89,18 @@ def test_a_resumed_training_gives_the_same_bits(framework, tmp_path):
 
 
 @EACH
+def test_frozen_layers_see_the_same_views_of_the_images(framework, tmp_path):
+    job = small_job(learning_rate=0.002, frozen=["conv"], cached_views=2)
+
+    def losses(name):
+        store, progress = Store(tmp_path / name, "run", "ab" * 32), Progress(3, tmp_path / name)
+        history = training.train(job, arm_of(name)(job), store, progress).history
+        return [row["train_loss"] for row in history]
+
+    assert losses(framework) == pytest.approx(losses(REFERENCE), rel=1e-3)
+
+
+@EACH
 def test_its_entry_file_writes_the_contracts_files(framework, tmp_path):
     data = {name: tmp_path / f"{name}.safetensors" for name in ("train", "validation", "test")}
     for seed, path in enumerate(data.values()):

@@ -16,6 +16,7 @@ from twinbench.architecture import (
     MaxPooling,
 )
 from twinbench.errors import InputError
+from twinbench.feature_cache import FeatureCache, first_computed_layer
 from twinbench.job import Job
 from twinbench.numpy_only import augment
 from twinbench.precision import Precision
@@ -39,8 +40,12 @@ class NumPyArm:
         self._sums = np.zeros(2)
         self._moments: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         self._updates = 0
+        self._views: FeatureCache | None = None
 
     def start_phase(self, phase: Phase) -> None:
+        # All is computed anew, but of the same views as in arms that keep features.
+        cached = first_computed_layer(self._job, phase)
+        self._views = FeatureCache(self._job, phase) if cached else None
         self._moments = {
             name: (np.zeros_like(value), np.zeros_like(value))
             for name, value in self._weights.items()
@@ -116,9 +121,14 @@ class NumPyArm:
     def _batches(self, epoch: int, first_step: int):
         job, settings = self._job, self._job.settings
         order = protocol.sample_order(job.seed, epoch, len(job.train), settings["batch_size"])
-        matrices = protocol.augmentation_matrices(
-            job.seed, epoch, order.size, job.image_size, job.input_size, settings["augmentation"]
-        ).reshape(*order.shape, 2, 3)
+        matrices = (
+            self._views.matrices(epoch)[order]
+            if self._views
+            else protocol.augmentation_matrices(
+                *(job.seed, epoch, order.size, job.image_size, job.input_size),
+                settings["augmentation"],
+            ).reshape(*order.shape, 2, 3)
+        )
         for step in range(first_step, len(order)):
             images = self._prepare(job.train.images[order[step]], matrices[step])
             yield step, images, job.train.labels[order[step]]
