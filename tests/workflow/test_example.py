@@ -7,7 +7,8 @@ import pytest
 from support import ROOT
 
 README = " ".join((ROOT / "README.md").read_text().split())
-DEFAULTS = ROOT / "docs" / "example" / "defaults"
+EXAMPLE = ROOT / "docs" / "example"
+DEFAULTS, CIFAR10 = EXAMPLE / "defaults", EXAMPLE / "cifar10"
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +43,25 @@ def test_every_rung_of_the_example_holds_and_the_readme_tells_no_less():
     assert parity.loc["gradients", "max_error"] <= float(gradients)
 
 
-def test_the_examples_figures_are_there():
-    for link in re.findall(r"\]\((figures/[^)]+)\)", (DEFAULTS / "report.md").read_text()):
-        assert (DEFAULTS / link).is_file(), link
+def test_the_readmes_table_is_the_studys_metrics():
+    metrics = pd.read_csv(CIFAR10 / "metrics.csv").set_index("run")
+    rows = re.findall(
+        r"\| `([\w-]+)` \| [^|]+ \| [^|]+ \| ([\d.]+) % \(([\d.]+) to ([\d.]+)\) \|", README
+    )
+    assert {run for run, *_ in rows} == set(metrics.index)
+    columns = ["test_accuracy", "accuracy_low", "accuracy_high"]
+    for run, *told in rows:
+        assert told == [f"{100 * value:.2f}" for value in metrics.loc[run, columns]], run
+
+
+def test_the_studys_histories_are_those_of_its_metrics():
+    metrics = pd.read_csv(CIFAR10 / "metrics.csv").set_index("run")
+    for run, row in metrics.iterrows():
+        history = pd.read_csv(CIFAR10 / "histories" / f"{run}.csv").set_index("epoch")
+        assert history.loc[row["chosen_epoch"], "validation_accuracy"] == row["validation_accuracy"]
+
+
+@pytest.mark.parametrize("folder", [DEFAULTS, CIFAR10], ids=lambda folder: folder.name)
+def test_the_examples_figures_are_there(folder):
+    for link in re.findall(r"\]\((figures/[^)]+)\)", (folder / "report.md").read_text()):
+        assert (folder / link).is_file(), link
