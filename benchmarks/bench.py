@@ -97,17 +97,18 @@ def training(extent: Extent) -> Iterator[Row]:
 
 
 def epochs(extent: Extent) -> Iterator[Row]:
-    """Seconds of an epoch of each default run, from a few steps."""
+    """Seconds of an epoch of each default run, the mean over its epochs, from a few steps."""
     study = default_study()
     total = 0.0
     for run in study.runs:
-        rates = [
-            answer("training_speed.py", "ours", "--run", run, "--images", str(extent.images // 2))
+        epochs = study.training(run)["epochs"]
+        options = ("whole", "--run", run, "--images", str(extent.images // 2))
+        seconds = [
+            answer("training_speed.py", *options)["seconds"] / epochs
             for _ in range(min(extent.repetitions, 2))
         ]
-        seconds = [STUDY_IMAGES / rate["images_per_second"] for rate in rates]
         yield Row("epochs", f"{run}, {STUDY_IMAGES:,} images", seconds, "s")
-        total += sum(seconds) / len(seconds) * study.training(run)["epochs"]
+        total += sum(seconds) / len(seconds) * epochs
     yield Row("epochs", "the default study's trainings, in turn", [total / 3600], "h", 3, True)
 
 

@@ -76,12 +76,12 @@ def frozen(arguments: argparse.Namespace) -> dict:
 
 
 def whole(arguments: argparse.Namespace) -> dict:
-    """Seconds of all epochs of a run of the default study."""
+    """Seconds of all epochs of a run of the default study, validation included."""
     return _all_epochs(arguments, arguments.run, {})
 
 
 def _all_epochs(arguments: argparse.Namespace, run: str, changes: dict) -> dict:
-    """Seconds of a run's epochs on the whole split, from epochs of a few images; no validation."""
+    """Seconds of a run's epochs on the whole split, from epochs of a few images."""
     if arguments.cached_views is not None:
         changes = changes | {"cached_views": arguments.cached_views}
     changes = changes | {"precision": arguments.precision}
@@ -98,7 +98,8 @@ def _phase_seconds(job: Job, arm: Measurable, phase: Phase) -> float:
     arm.start_phase(phase)
 
     def epoch(number: int) -> float:
-        return _seconds(lambda: arm.train_epoch(phase, number, 0, 1.0, lambda done: None))
+        training = _seconds(lambda: arm.train_epoch(phase, number, 0, 1.0, lambda done: None))
+        return training + _seconds(lambda: arm.logits(job.validation.images))
 
     first, views = phase.first_epoch, job.settings["cached_views"]
     epochs = range(first, phase.last_epoch + 1)

@@ -3,7 +3,9 @@
 import copy
 
 import pytest
-from support import SCHEMA
+import yaml
+from snakemake.utils import update_config
+from support import ROOT, SCHEMA
 from twinbench.configuration import Configuration, canonical
 from twinbench.errors import InputError
 
@@ -49,6 +51,18 @@ def test_a_run_overrides_the_studys_training_key_by_key(configure):
 def test_the_scratch_twins_have_the_same_settings(configure):
     configuration = configure({})
     assert configuration.training("pytorch-scratch") == configuration.training("tensorflow-scratch")
+
+
+def test_the_overlay_without_confounding_keeps_the_default_recipe_of_each_net(
+    default_config, configure
+):
+    default = configure({})
+    overlay = yaml.safe_load((ROOT / "config" / "unconfounded.yaml").read_text())
+    update_config(default_config, overlay)
+    other = configure({})
+    for net, run in (("alexnet", "pytorch-pretrained"), ("vgg16", "tensorflow-pretrained")):
+        for framework in ("pytorch", "tensorflow"):
+            assert other.training(f"{framework}-{net}") == default.training(run)
 
 
 def test_canonical_text_does_not_depend_on_the_order_of_keys():

@@ -1,10 +1,14 @@
 """What the README says of the example reports stands in their files."""
 
+import json
 import re
 
 import pandas as pd
 import pytest
-from support import ROOT
+import yaml
+from snakemake.utils import update_config
+from support import ROOT, SCHEMA
+from twinbench.configuration import Configuration
 
 README = " ".join((ROOT / "README.md").read_text().split())
 EXAMPLE = ROOT / "docs" / "example"
@@ -59,6 +63,73 @@ def test_the_studys_histories_are_those_of_its_metrics():
     for run, row in metrics.iterrows():
         history = pd.read_csv(CIFAR10 / "histories" / f"{run}.csv").set_index("epoch")
         assert history.loc[row["chosen_epoch"], "validation_accuracy"] == row["validation_accuracy"]
+
+
+def test_the_readme_tells_the_difference_of_the_twins():
+    pairs = pd.read_csv(CIFAR10 / "comparisons.csv").set_index(["run_a", "run_b"])
+    verdict = pairs.loc[("pytorch-scratch", "tensorflow-scratch"), "verdict"]
+    told = re.search(r"(equivalent within 1 point): (\S+) points apart \((\S+) to (\S+)\)", README)
+    assert verdict.startswith(told[1])
+    assert f"is {told[2]} points (95 % interval {told[3]} to {told[4]})" in verdict
+
+
+@pytest.mark.parametrize(
+    ("folder", "overlays"), [(CIFAR10, []), (DEFAULTS, ["native"])], ids=["cifar10", "defaults"]
+)
+def test_what_the_examples_are_said_to_be_made_with_is_what_they_were_made_with(
+    folder, overlays, default_config
+):
+    page = (EXAMPLE / "README.md").read_text()
+    section = page[page.index(f"## [{folder.name}]") :]
+    given = yaml.safe_load(re.search(r"```yaml\n(.*?)```", section, re.DOTALL)[1])
+    given["dataset"].pop("archive")
+    for run in given.get("runs", {}).values():
+        run.pop("weights_sha256", None)
+        run["weights"] = "imagenet"  # where they come from is no setting of the training
+    for name in overlays:
+        update_config(default_config, _config(name))
+    update_config(default_config, given | {"report": {"reference": None}})
+    configuration = Configuration(default_config, SCHEMA)
+    told = settings_in((folder / "report.md").read_text())
+    assert told.keys() == set(configuration.runs)
+    for run, values in told.items():
+        for key in ("seeds", "precision"):  # the report tells the precision that was chosen
+            values.pop(key)
+        assert values == flat(configuration.training(run)), run
+
+
+def _config(name: str) -> dict:
+    return yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())
+
+
+def settings_in(report: str) -> dict[str, dict[str, str]]:
+    """The training settings of each run in a report's two tables of settings, as texts."""
+    rows = [
+        [cell.strip().strip("`") for cell in line.strip("|").split("|")]
+        for line in report.splitlines()
+        if line.startswith("|")
+    ]
+    start = rows.index(["setting", "all runs"])
+    second = next(i for i in range(start + 1, len(rows)) if rows[i][0] == "setting")
+    runs = rows[second][1:]
+    end = next(i for i in range(second, len(rows)) if rows[i][0] == "rung")
+    found = {run: dict(rows[start + 2 : second]) for run in runs}
+    for key, *values in rows[second + 2 : end]:
+        for run, value in zip(runs, values, strict=True):
+            if value not in ("-", "{}"):
+                found[run][key] = value
+    return {run: {k: v for k, v in of.items() if v != "{}"} for run, of in found.items()}
+
+
+def flat(settings: dict, prefix: str = "") -> dict[str, str]:
+    """Settings by their paths, as the report writes them; the precision is left out."""
+    found = {}
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            found |= flat(value, f"{prefix}{key}.")
+        elif key != "precision":
+            found[prefix + key] = f"{value:g}" if isinstance(value, float) else json.dumps(value)
+    return {key: value.strip('"') for key, value in found.items()}
 
 
 @pytest.mark.parametrize("folder", [DEFAULTS, CIFAR10], ids=lambda folder: folder.name)

@@ -114,7 +114,8 @@ def write_parquet(
     number within the split. Groups of rows are encoded by `workers` processes, a few at a time.
     """
     schema = _schema(class_names)
-    parts = Parallel(workers, return_as="generator")(
+    # Without max_nbytes joblib keeps a copy of each group in a file until all are done.
+    parts = Parallel(workers, return_as="generator", max_nbytes=None)(
         delayed(_row_group)(split, records, start, schema) for start, records in _numbered(groups)
     )
     with written_atomically(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
