@@ -1,12 +1,14 @@
 """The tensors of the training, validation and test splits."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load_file
 from twinbench import dataset, tensors
@@ -62,6 +64,42 @@ def test_several_processes_write_the_same_files(parquet, splits, tmp_path, monke
     for name, split in build(parquet, tmp_path, workers=2).items():
         assert np.array_equal(split.images, splits[name].images)
         assert np.array_equal(split.sample_ids, splits[name].sample_ids)
+
+
+READ = """
+import re, sys
+from pathlib import Path
+import numpy as np
+from twinbench import tensors
+
+def peak():  # of this process; getrusage begins with the parent's
+    return 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+
+before = peak()
+source = tensors._Parquet(sys.argv[1])
+assert sum(map(len, source.images(np.arange(0, len(source.labels), 500), workers=1))) == 100
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak of memory from Linux's /proc")
+def test_memory_does_not_grow_with_the_file(tmp_path):
+    noise = records(1000, seed=3)
+    write_parquet(tmp_path / "part.parquet", "train", [noise], CLASSES)
+    part = pq.read_table(tmp_path / "part.parquet")
+    with pq.ParquetWriter(tmp_path / "large.parquet", part.schema) as writer:
+        for _ in range(50):
+            writer.write_table(part)
+    command = [sys.executable, "-c", READ, tmp_path / "large.parquet"]
+    options = {
+        "capture_output": True,
+        "text": True,
+        "env": os.environ | {"PYTHONPATH": str(SCRIPTS)},
+    }
+    grown = subprocess.run(command, check=True, **options).stdout
+    size = (tmp_path / "large.parquet").stat().st_size
+    assert size > 1e8
+    assert int(grown) < size
 
 
 def per_class(labels):

@@ -118,7 +118,8 @@ class _Parquet:
 
     def __init__(self, path: Path | str) -> None:
         try:
-            self._file = pq.ParquetFile(path)
+            # pre_buffer would hold the whole file in memory.
+            self._file = pq.ParquetFile(path, pre_buffer=False)
             metadata = json.loads(self._file.schema_arrow.metadata[b"huggingface"])
             self.class_names = metadata["info"]["features"]["label"]["names"]
             self.labels = self._file.read(columns=["label"])["label"].to_numpy()
