@@ -33,7 +33,7 @@ _RECORD = 1 + 3 * 32 * 32  # bytes: the label, then the red, green and blue plan
 _OFFICIAL_RECORDS = 10_000  # in each batch
 _ROW_GROUP = 1000  # rows
 _BLOCK = 1 << 20  # bytes
-_IMAGES_A_WORKER = 5000  # take about the second in which a process starts
+_IMAGES_A_WORKER = 5000  # take as long as the start of a process, under a second
 
 
 @dataclass(frozen=True)
