@@ -10,7 +10,14 @@ from twinbench import protocol
 from twinbench.architecture import ALEXNET, ALEXNET32, HEAD, VGG16
 from twinbench.errors import InputError
 
-AUGMENTATION = {"rotation_degrees": 15, "shift_fraction": 0.1, "horizontal_flip": True}
+PLAIN = {
+    "rotation_degrees": 0,
+    "shift_fraction": 0,
+    "whole_pixels": False,
+    "scale_fraction": 0,
+    "horizontal_flip": False,
+}
+AUGMENTATION = {**PLAIN, "rotation_degrees": 15, "shift_fraction": 0.1, "horizontal_flip": True}
 
 
 def test_an_epoch_shows_each_image_at_most_once_and_another_order_the_next():
@@ -38,8 +45,7 @@ def test_seeds_differ_in_order_augmentation_dropout_and_weights():
 
 
 def test_without_augmentation_the_matrix_is_a_plain_resize():
-    nothing = {"rotation_degrees": 0, "shift_fraction": 0, "horizontal_flip": False}
-    matrices = protocol.augmentation_matrices(1, 1, 3, 32, 64, nothing)
+    matrices = protocol.augmentation_matrices(1, 1, 3, 32, 64, PLAIN)
     assert np.allclose(matrices, protocol.plain_matrices(3, 32, 64))
     # The outer edges of input and output fall together.
     assert np.allclose(matrices[0] @ [-0.5, -0.5, 1], [-0.5, -0.5])
@@ -47,7 +53,7 @@ def test_without_augmentation_the_matrix_is_a_plain_resize():
 
 
 def test_a_flip_mirrors_about_the_middle():
-    settings = {"rotation_degrees": 0, "shift_fraction": 0, "horizontal_flip": True}
+    settings = {**PLAIN, "horizontal_flip": True}
     matrices = protocol.augmentation_matrices(1, 1, 200, 32, 32, settings)
     flipped = matrices[:, 0, 0] < 0
     assert 70 < flipped.sum() < 130
@@ -55,12 +61,33 @@ def test_a_flip_mirrors_about_the_middle():
 
 
 def test_rotation_and_shift_stay_within_their_limits():
-    settings = {"rotation_degrees": 20, "shift_fraction": 0.25, "horizontal_flip": False}
+    settings = {**PLAIN, "rotation_degrees": 20, "shift_fraction": 0.25}
     matrices = protocol.augmentation_matrices(3, 1, 1000, 32, 32, settings)
     angles = np.degrees(np.arctan2(matrices[:, 0, 1], matrices[:, 0, 0]))
     shifts = matrices @ [15.5, 15.5, 1] - 15.5
     assert 19 < np.abs(angles).max() <= 20.001
     assert 7.5 < np.abs(shifts).max() <= 8.001
+
+
+def test_shifts_by_whole_pixels_read_no_pixel_between_others():
+    settings = {**PLAIN, "shift_fraction": 0.1, "whole_pixels": True, "horizontal_flip": True}
+    read = protocol.augmentation_matrices(3, 1, 1000, 32, 32, settings) @ [5, 7, 1]
+    assert np.array_equal(read, np.round(read))
+    # Of images of 32 pixels, 0.1 are 3 either way, each of them in use.
+    assert set(np.unique(read[:, 1] - 7)) == set(range(-3, 4))
+
+
+def test_scales_stay_within_their_limits_about_the_middle_and_change_no_other_draw():
+    scaled = protocol.augmentation_matrices(
+        3, 1, 1000, 32, 32, {**AUGMENTATION, "scale_fraction": 0.2}
+    )
+    plain = protocol.augmentation_matrices(3, 1, 1000, 32, 32, AUGMENTATION)
+    scales = np.sqrt(np.linalg.det(plain[:, :, :2]) / np.linalg.det(scaled[:, :, :2]))
+    assert 0.8 <= scales.min() < 0.81
+    assert 1.19 < scales.max() <= 1.2
+    assert np.allclose(scaled[:, :, :2] * scales[:, None, None], plain[:, :, :2], atol=1e-5)
+    middle = [15.5, 15.5, 1]
+    assert np.allclose(scaled @ middle, plain @ middle, atol=1e-4)
 
 
 def test_dropout_drops_its_rate_and_keeps_the_mean():

@@ -31,7 +31,13 @@ def _prepared(name: str, size: int, matrices: np.ndarray, fill: str = "nearest")
 @pytest.mark.parametrize("name", protocol.NORMALISATIONS)
 @pytest.mark.parametrize("fill", ["nearest", "zeros"])
 def test_augmented_pixels_agree(name, fill):
-    settings = {"rotation_degrees": 30, "shift_fraction": 0.2, "horizontal_flip": True}
+    settings = {
+        "rotation_degrees": 30,
+        "shift_fraction": 0.2,
+        "whole_pixels": False,
+        "scale_fraction": 0.2,
+        "horizontal_flip": True,
+    }
     matrices = protocol.augmentation_matrices(1, 1, 16, 32, 48, settings)
     _, ours, theirs = _prepared(name, 48, matrices, fill)
     # float32 positions of up to 48 pixels leave 4e-6 of a pixel to the interpolation.

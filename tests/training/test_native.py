@@ -78,10 +78,11 @@ def test_without_augmentation_and_dropout_it_computes_what_the_twin_does(make_ar
 
 
 @ARMS
-def test_it_augments_in_training(make_arm):
+@pytest.mark.parametrize("change", [{"rotation_degrees": 90}, {"scale_fraction": 0.5}], ids=str)
+def test_it_augments_in_training(make_arm, change):
     losses = []
-    for degrees in (0, 90):
-        augmentation = {"rotation_degrees": degrees, "shift_fraction": 0, "horizontal_flip": False}
+    plain = {"rotation_degrees": 0, "shift_fraction": 0, "horizontal_flip": False}
+    for augmentation in (plain, plain | change):
         job = native_job(model="vgg16", augmentation=augmentation, dropout=0.0)
         arm, phase = _started(make_arm, job)
         arm.set_weights(job.initial_weights())  # Keras' own leave a deep net all but silent

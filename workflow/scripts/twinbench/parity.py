@@ -271,7 +271,12 @@ def marker_job(job: Job) -> Job:
 def library_job(job: Job, images: int) -> Job:
     """The job on a few plain images, with a class for each unit that the net hands to its head."""
     units = kernel_shape(*list(shapes(job.layers, job.input_size))[-1][:2])[0]
-    plain = {"rotation_degrees": 0, "shift_fraction": 0, "horizontal_flip": False}
+    plain = {
+        "rotation_degrees": 0,
+        "shift_fraction": 0,
+        "scale_fraction": 0,
+        "horizontal_flip": False,
+    }
     return replace(
         job,
         train=replace(

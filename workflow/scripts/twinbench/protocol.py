@@ -93,20 +93,24 @@ def resize_matrix(image_size: int, output_size: int) -> np.ndarray:
 def augmentation_matrices(
     seed: int, epoch: int, count: int, image_size: int, output_size: int, settings: dict
 ) -> np.ndarray:
-    """Rotation, shift, flip and resize of an epoch's samples as one affine map each.
+    """Rotation, scale, shift, flip and resize of an epoch's samples as one affine map each.
 
     Returns float32 of shape (count, 2, 3), for the samples in the order of `sample_order`. A row
     maps an output pixel (x, y, 1) to where in the image it is read (x, y). Angles are uniform in
-    +- `rotation_degrees`, shifts uniform in +- `shift_fraction` of the image's side, in x and y.
+    +- `rotation_degrees`, scales in 1 +- `scale_fraction`, shifts in +- `shift_fraction` of the
+    image's side, in x and y, rounded under `whole_pixels`: a shift between pixels blurs the image.
     """
     random = random_generator(seed, "augmentation", epoch)
     angle = np.radians(random.uniform(-1, 1, count) * settings["rotation_degrees"])
     shift = random.uniform(-1, 1, (count, 2)) * settings["shift_fraction"] * image_size
+    if settings["whole_pixels"]:
+        shift = np.round(shift)
     flipped = random.random(count) < 0.5
+    scale = 1 + random.uniform(-1, 1, count) * settings["scale_fraction"]
     sign = np.where(flipped & settings["horizontal_flip"], -1.0, 1.0)
 
     centre = (image_size - 1) / 2
-    cosine, sine = np.cos(angle), np.sin(angle)
+    cosine, sine = np.cos(angle) / scale, np.sin(angle) / scale
     about_centre = np.zeros((count, 3, 3))
     about_centre[:, 0, 0], about_centre[:, 0, 1] = sign * cosine, sine
     about_centre[:, 1, 0], about_centre[:, 1, 1] = -sign * sine, cosine

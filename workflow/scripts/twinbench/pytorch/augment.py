@@ -51,10 +51,14 @@ def prepare_natively(
     if augmentation is None:
         prepared = resize(images)
     else:
-        shift = augmentation["shift_fraction"]
+        shift, scale = augmentation["shift_fraction"], augmentation["scale_fraction"]
         transforms = v2.Compose(
             [
-                v2.RandomAffine(augmentation["rotation_degrees"], translate=(shift, shift)),
+                v2.RandomAffine(
+                    augmentation["rotation_degrees"],
+                    translate=(shift, shift),
+                    scale=(1 - scale, 1 + scale),
+                ),
                 v2.RandomHorizontalFlip(0.5 if augmentation["horizontal_flip"] else 0.0),
                 resize,
             ]

@@ -364,7 +364,12 @@ def _ready(batches: tf.data.Dataset) -> tf.data.Dataset:
 def _has_modes(layer: keras.layers.Layer) -> bool:
     """Whether the layer does another thing while training."""
     modes = (keras.layers.BatchNormalization, keras.layers.Dropout, network.MaskedDropout)
-    own = (keras.layers.RandomFlip, keras.layers.RandomRotation, keras.layers.RandomTranslation)
+    own = (
+        keras.layers.RandomFlip,
+        keras.layers.RandomRotation,
+        keras.layers.RandomTranslation,
+        keras.layers.RandomZoom,
+    )
     return isinstance(layer, modes + own)
 
 

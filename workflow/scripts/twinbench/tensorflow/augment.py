@@ -47,10 +47,14 @@ def own_layers(
         if augmentation["horizontal_flip"]
         else []
     )
+    scale = augmentation["scale_fraction"]
+    # A share of the side that is shown; torch's is one of the scale. Each its own way.
+    zoom = [keras.layers.RandomZoom(scale, dtype="float32")] if scale else []
     return [
         *flip,
         keras.layers.RandomRotation(augmentation["rotation_degrees"] / 360, dtype="float32"),
         keras.layers.RandomTranslation(shift, shift, dtype="float32"),
+        *zoom,
         keras.layers.Resizing(output_size, output_size, dtype="float32"),
         Normalise(normalisation),
     ]
