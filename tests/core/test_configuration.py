@@ -65,6 +65,19 @@ def test_the_overlay_without_confounding_keeps_the_default_recipe_of_each_net(
             assert other.training(f"{framework}-{net}") == default.training(run)
 
 
+def test_a_run_takes_those_of_the_studys_rate_factors_that_are_of_its_layers(configure):
+    configuration = configure(
+        {
+            "training.rate_factors": {"dense": 0.5, "block": 0.2},
+            "runs.vgg": {"framework": "pytorch", "model": "vgg16", "weights": "none"},
+        }
+    )
+    assert configuration.training("pytorch-scratch")["rate_factors"] == {"dense": 0.5}
+    assert configuration.training("vgg")["rate_factors"] == {"block": 0.2}
+    own = configuration.training("pytorch-pretrained")["rate_factors"]
+    assert own == {"conv": 0.1, "dense": 0.2}
+
+
 def test_canonical_text_does_not_depend_on_the_order_of_keys():
     assert canonical({"a": 1, "b": {"c": 2, "d": 3}}) == canonical({"b": {"d": 3, "c": 2}, "a": 1})
     assert canonical({"a": 1, "b": 2}) != canonical({"a": 2, "b": 1})
@@ -140,6 +153,10 @@ def test_a_weights_file_is_known_by_its_bytes_not_its_name(configure, tmp_path):
         (
             {"runs.tensorflow-pretrained.frozen": ["blok"]},
             "runs.tensorflow-pretrained.frozen: no layer's name begins with 'blok'; vgg16 has",
+        ),
+        (
+            {"training.rate_factors": {"blok": 0.1}},
+            "training.rate_factors: no net has a layer whose name begins with 'blok'",
         ),
         (
             {"runs.pytorch-pretrained.input_size": 48},

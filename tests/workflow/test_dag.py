@@ -31,7 +31,7 @@ def test_the_default_study_is_four_trainings_on_cifar10(workplace):
 
 @pytest.mark.parametrize(
     ("overlay", "trainings"),
-    [("native.yaml", 6), ("unconfounded.yaml", 2), ("precision.yaml", 2), ("demo.yaml", 2)],
+    [("native.yaml", 6), ("unconfounded.yaml", 3), ("precision.yaml", 2), ("demo.yaml", 2)],
 )
 def test_ready_overlays_are_valid_and_measure_parity(workplace, overlay, trainings):
     result = workplace.snakemake("--dry-run", "--configfile", f"config/{overlay}")
@@ -41,7 +41,7 @@ def test_ready_overlays_are_valid_and_measure_parity(workplace, overlay, trainin
     assert jobs["measure_pytorch"] == jobs["measure_tensorflow"] == jobs["check_parity"] == 1
 
 
-@pytest.mark.parametrize(("overlay", "trainings"), [("collapse.yaml", 2), ("search.yaml", 4)])
+@pytest.mark.parametrize(("overlay", "trainings"), [("collapse.yaml", 2), ("search.yaml", 10)])
 def test_overlays_of_one_framework_are_valid(workplace, overlay, trainings):
     result = workplace.snakemake("--dry-run", "--configfile", f"config/{overlay}")
     assert result.returncode == 0, result.stderr

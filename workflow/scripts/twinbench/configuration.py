@@ -65,6 +65,7 @@ class Configuration:
         completed = _with_defaults(given, self._schema, self._schema)
         self.values = _typed(completed, self._schema, self._schema)
         self._check_dataset()
+        self._check_rate_factors()
         for run in self.runs:
             self._check_run(run)
         self._weights = {run: self._starting_weights(run) for run in self.runs}
@@ -105,9 +106,17 @@ class Configuration:
         return self.values["runs"][run]["model"]
 
     def training(self, run: str) -> dict:
-        """The effective training settings: the study's, overridden key by key by the run's."""
+        """The effective training settings: the study's, overridden key by key by the run's.
+
+        Of the study's rate factors those count that are of layers of the run's net.
+        """
         own = {k: v for k, v in self.values["runs"][run].items() if k not in _RUN_KEYS}
-        return _merged(self.values["training"], own)
+        settings = _merged(self.values["training"], own)
+        if "rate_factors" not in own:
+            net = ARCHITECTURES[self.model(run)]
+            factors = settings["rate_factors"].items()
+            settings["rate_factors"] = {k: v for k, v in factors if _names_a_layer(k, net)}
+        return settings
 
     def weights(self, run: str) -> StartingWeights:
         return self._weights[run]
@@ -206,6 +215,15 @@ class Configuration:
                 "correct the path, or set it to null to do without"
             )
 
+    def _check_rate_factors(self) -> None:
+        """A run leaves out those of no layer of its net, but one of no net's is a mistake."""
+        for prefix in self.values["training"]["rate_factors"]:
+            if not any(_names_a_layer(prefix, net) for net in ARCHITECTURES.values()):
+                raise InputError(
+                    f"config: training.rate_factors: no net has a layer whose name begins with "
+                    f"{prefix!r}; correct it or take it out"
+                )
+
     def _check_run(self, run: str) -> None:
         """What the schema cannot say of a run."""
         key, net = f"config: runs.{run}", ARCHITECTURES[self.model(run)]
@@ -223,14 +241,17 @@ class Configuration:
         settings = self.training(run)
         _check_input_size(f"{key}.input_size", settings["input_size"], net)
         _check_resizing(f"{key}.progressive_resizing", settings, net)
-        names = net.weighted_layers()
         for setting in ("frozen", "rate_factors"):
             for prefix in settings[setting]:
-                if not any(name.startswith(prefix) for name in names):
+                if not _names_a_layer(prefix, net):
                     raise InputError(
                         f"{key}.{setting}: no layer's name begins with {prefix!r}; "
-                        f"{net.name} has {', '.join(names)}"
+                        f"{net.name} has {', '.join(net.weighted_layers())}"
                     )
+
+
+def _names_a_layer(prefix: str, net: Architecture) -> bool:
+    return any(name.startswith(prefix) for name in net.weighted_layers())
 
 
 def _check_input_size(key: str, size: int | None, net: Architecture) -> None:
