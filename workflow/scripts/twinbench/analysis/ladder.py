@@ -226,7 +226,7 @@ RUNGS = (
         of_each,
         "share of a step's loss, the worst step",
         1e-2,
-        "training multiplies rounding errors, even at a hundredth of the study's rate",
+        "training multiplies rounding errors, even at 0.003 of the study's rate",
     ),
     Rung(
         "evaluation of the same trained weights",
