@@ -116,8 +116,7 @@ def caching(extent: Extent) -> Iterator[Row]:
     """Ten epochs of VGG16, against everything computed in each epoch in float32."""
     usual = ("--precision", "float32", "--cached-views", "0")
     run = ("whole", "--run", "tensorflow-pretrained")
-    name = "the default tensorflow-pretrained"
-    yield from _against(name, extent, run, (*usual, "--full-size"), goal=5)
+    yield from _against("the default tensorflow-pretrained", extent, run, usual, goal=5)
     for framework in FRAMEWORKS:
         run = ("frozen", "--framework", framework)
         yield from _against(f"last block trained, 64 pixels, {framework}", extent, run, usual)
@@ -132,8 +131,7 @@ def _against(
         fast.append(answer("training_speed.py", *run)["seconds"])
         slow.append(answer("training_speed.py", *run, *usual)["seconds"])
     yield Row("caching", name, fast, "s")
-    as_usual = "everything in each epoch, at the full size, float32"
-    yield Row("caching", f"{name}, {as_usual}", slow, "s")
+    yield Row("caching", f"{name}, everything in each epoch, float32", slow, "s")
     yield Row("caching", f"{name}, ratio", _ratios(slow, fast), "", goal)
 
 

@@ -84,8 +84,6 @@ def _all_epochs(arguments: argparse.Namespace, run: str, changes: dict) -> dict:
     """Seconds of a run's epochs on the whole split, from epochs of a few images."""
     if arguments.cached_views is not None:
         changes = changes | {"cached_views": arguments.cached_views}
-    if arguments.full_size:
-        changes = changes | {"progressive_resizing": {"epochs": 0}}
     changes = changes | {"precision": arguments.precision}
     job = make_job(run, arguments.images, arguments.threads, **changes)
     keep_freed_memory()
@@ -169,7 +167,6 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--cached-views", type=int, help="the run's own if it is not given")
-    parser.add_argument("--full-size", action="store_true", help="without smaller images at first")
     arguments = parser.parse_args()
     arguments.framework = arguments.framework or arguments.run.split("-")[0]
     print(json.dumps(MEASUREMENTS[arguments.what](arguments)))

@@ -65,6 +65,15 @@ def test_the_readmes_table_is_the_studys_metrics():
         assert told == [f"{100 * value:.2f}" for value in metrics.loc[run, columns]], run
 
 
+def test_the_readme_tells_what_vgg16_reached_from_the_same_weights_and_from_scratch():
+    metrics = pd.read_csv(EXAMPLE / "unconfounded" / "metrics.csv").set_index("run")
+    told = re.search(
+        r"at ([\d.]+) % in PyTorch and ([\d.]+) % in Keras, from scratch at ([\d.]+) %", README
+    ).groups()
+    runs = ["pytorch-vgg16", "tensorflow-vgg16", "tensorflow-vgg16-scratch"]
+    assert list(told) == [f"{100 * value:.2f}" for value in metrics.loc[runs, "test_accuracy"]]
+
+
 def test_the_studys_histories_are_those_of_its_metrics():
     metrics = pd.read_csv(CIFAR10 / "metrics.csv").set_index("run")
     for run, row in metrics.iterrows():
@@ -81,23 +90,29 @@ def test_the_readme_tells_the_difference_of_the_twins():
 
 
 @pytest.mark.parametrize(
-    ("folder", "overlays"), [(CIFAR10, []), (DEFAULTS, ["native"])], ids=["cifar10", "defaults"]
+    ("name", "overlays"),
+    [
+        ("cifar10", []),
+        ("defaults", ["native"]),
+        ("precision", ["precision"]),
+        ("unconfounded", ["unconfounded"]),
+    ],
 )
 def test_what_the_examples_are_said_to_be_made_with_is_what_they_were_made_with(
-    folder, overlays, default_config
+    name, overlays, default_config
 ):
     page = (EXAMPLE / "README.md").read_text()
-    section = page[page.index(f"## [{folder.name}]") :]
+    section = page[page.index(f"## [{name}]") :]
     given = yaml.safe_load(re.search(r"```yaml\n(.*?)```", section, re.DOTALL)[1])
     given["dataset"].pop("archive")
-    for run in given.get("runs", {}).values():
-        run.pop("weights_sha256", None)
-        run["weights"] = "imagenet"  # where they come from is no setting of the training
-    for name in overlays:
-        update_config(default_config, _config(name))
+    for run in filter(None, given.get("runs", {}).values()):
+        if run.pop("weights_sha256", None) or "weights" in run:
+            run["weights"] = "imagenet"  # where they come from is no setting of the training
+    for overlay in overlays:
+        update_config(default_config, _config(overlay))
     update_config(default_config, given | {"report": {"reference": None}})
     configuration = Configuration(default_config, SCHEMA)
-    told = settings_in((folder / "report.md").read_text())
+    told = settings_in((EXAMPLE / name / "report.md").read_text())
     assert told.keys() == set(configuration.runs)
     for run, values in told.items():
         for key in ("seeds", "precision"):  # the report tells the precision that was chosen
@@ -141,7 +156,7 @@ def flat(settings: dict, prefix: str = "") -> dict[str, str]:
     return {key: value.strip('"') for key, value in found.items()}
 
 
-@pytest.mark.parametrize("folder", [DEFAULTS, CIFAR10], ids=lambda folder: folder.name)
-def test_the_examples_figures_are_there(folder):
-    for link in re.findall(r"\]\((figures/[^)]+)\)", (folder / "report.md").read_text()):
-        assert (folder / link).is_file(), link
+@pytest.mark.parametrize("report", sorted(EXAMPLE.glob("*/report.md")), ids=lambda r: r.parent.name)
+def test_the_examples_figures_are_there(report):
+    for link in re.findall(r"\]\((figures/[^)]+)\)", report.read_text()):
+        assert (report.parent / link).is_file(), link
