@@ -23,6 +23,12 @@ def test_a_changed_key_is_told_by_its_path_with_both_values():
     assert list(changes(old, old)) == []
 
 
+def test_of_a_list_of_named_groups_the_keys_that_changed_are_told():
+    old = {"twins": [{"name": "alexnet", "rate": 1}, {"name": "vgg16", "rate": 1}]}
+    new = {"twins": [{"name": "vgg16", "rate": 2}, {"name": "alexnet", "rate": 1}]}
+    assert list(changes(old, new)) == ["twins.vgg16.rate 1 -> 2"]
+
+
 def task(name: str, seconds: float | None, *after: str, threads: int = 1) -> Task:
     return Task(name, ("because",), seconds, threads, frozenset(after))
 

@@ -97,12 +97,19 @@ def total_seconds(tasks: list[Task], cores: int) -> float:
 
 def changes(old: object, new: object, path: str = "") -> Iterator[str]:
     """Each key that differs, by its path, with both values: `training.learning_rate 0.1 -> 0.2`."""
+    old, new = _by_name(old), _by_name(new)
     if isinstance(old, dict) and isinstance(new, dict):
         for key in [*old, *(key for key in new if key not in old)]:
             below = f"{path}.{key}" if path else key
             yield from changes(old.get(key, _Unset), new.get(key, _Unset), below)
     elif old != new:
         yield f"{path} {_value(old)} -> {_value(new)}"
+
+
+def _by_name(value: object) -> object:
+    """A list of groups that have names, such as the twins, as a group of them."""
+    named = isinstance(value, list) and all(isinstance(v, dict) and "name" in v for v in value)
+    return {each["name"]: each for each in value} if named and value else value
 
 
 class _Unset:
