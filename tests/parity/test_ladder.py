@@ -11,7 +11,8 @@ import keras
 import numpy as np
 import pytest
 import torch
-from small import failed_rungs, measured, missed_settings, small_job
+from small import STEPS, failed_rungs, measured, missed_settings, small_job
+from support import make_job
 from twinbench import parity, protocol
 from twinbench.analysis import ladder
 from twinbench.job import Job
@@ -502,3 +503,16 @@ def test_a_batch_in_which_rounding_moved_a_gradient_fails_no_rung(others, passed
 def test_a_batch_that_one_framework_lacks_is_no_agreement():
     table = ladder.compare([_with_gradients("pytorch", 2), _with_gradients("tensorflow")])
     assert not table.loc[table["rung"] == "gradients", "passed"].item()
+
+
+@pytest.mark.parametrize(
+    ("model", "asked", "measured"), [("vgg16", 96, 32), ("alexnet", 128, 63), ("alexnet32", 96, 96)]
+)
+def test_images_are_measured_at_the_size_at_which_rounding_moves_the_fewest_maxima(
+    model, asked, measured
+):
+    """But never at another size than the study's where the net's weights depend on it."""
+    study = make_job(model=model, images=80, input_size=asked)
+    twin = parity.Twin("twin", model, study.settings, STEPS, None, None)
+    job = parity.ladder_job(twin, study.train, study.validation, 1, 2)
+    assert job.input_size == measured

@@ -87,6 +87,17 @@ def test_the_studys_histories_are_those_of_its_metrics():
         assert history.loc[row["chosen_epoch"], "validation_accuracy"] == row["validation_accuracy"]
 
 
+def test_the_time_until_vgg16_passed_the_course_report_is_that_of_its_history():
+    page = " ".join((EXAMPLE / "README.md").read_text().split())
+    told = re.search(
+        r"report's ([\d.]+) % on the validation split in its third epoch, after (\d+) ", page
+    )
+    history = pd.read_csv(CIFAR10 / "histories" / "tensorflow-pretrained.csv")
+    passed = (100 * history["validation_accuracy"] > float(told[1])).idxmax()
+    assert history.loc[passed, "epoch"] == 3
+    assert round(history.loc[:passed, "seconds"].sum() / 60) == int(told[2])
+
+
 def test_the_readme_tells_the_difference_of_the_twins():
     pairs = pd.read_csv(CIFAR10 / "comparisons.csv").set_index(["run_a", "run_b"])
     verdict = pairs.loc[("pytorch-scratch", "tensorflow-scratch"), "verdict"]
