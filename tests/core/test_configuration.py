@@ -43,7 +43,7 @@ def test_a_run_overrides_the_studys_training_key_by_key(configure):
         {"runs.pytorch-scratch.schedule": {"shape": "linear"}, "training.epochs": 4}
     )
     own, other = (configuration.training(f"{f}-scratch") for f in ("pytorch", "tensorflow"))
-    assert other["schedule"]["shape"] == "cosine"
+    assert other["schedule"]["shape"] == "linear"
     assert own["schedule"] == {**other["schedule"], "shape": "linear"}
     assert own["epochs"] == other["epochs"] == 4
 
