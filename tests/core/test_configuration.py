@@ -40,11 +40,11 @@ def test_the_default_study_is_four_runs_one_for_each_framework_and_start(configu
 
 def test_a_run_overrides_the_studys_training_key_by_key(configure):
     configuration = configure(
-        {"runs.pytorch-scratch.schedule": {"shape": "linear"}, "training.epochs": 4}
+        {"runs.pytorch-scratch.schedule": {"shape": "cosine"}, "training.epochs": 4}
     )
     own, other = (configuration.training(f"{f}-scratch") for f in ("pytorch", "tensorflow"))
     assert other["schedule"]["shape"] == "linear"
-    assert own["schedule"] == {**other["schedule"], "shape": "linear"}
+    assert own["schedule"] == {**other["schedule"], "shape": "cosine"}
     assert own["epochs"] == other["epochs"] == 4
 
 
