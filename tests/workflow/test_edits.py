@@ -165,7 +165,7 @@ EDITS: list[tuple[str, Edit, set[str]]] = [
     ("a second seed", setting("seeds", [1, 2]), training(*RUNS, seed=2) | ANALYSIS),
     ("batch size of all", setting("training.batch_size", 16), ALL | ANALYSIS),
     ("epochs of all", setting("training.epochs", 2), ALL | ANALYSIS),
-    ("augmentation", setting(KEYED, 10), ALL | ANALYSIS | PARITY),
+    ("augmentation", setting("training.augmentation.shift_fraction", 0.2), ALL | ANALYSIS | PARITY),
     ("the study's name", setting("study", "other"), ALL | ANALYSIS | PARITY),
     # Data and weights
     (
