@@ -11,10 +11,18 @@ import keras
 import numpy as np
 import pytest
 import torch
-from small import STEPS, failed_rungs, measured, missed_settings, small_job
-from support import make_job
+from small import SMALL, STEPS, failed_rungs, measured, missed_settings, small_job
 from twinbench import parity, protocol
 from twinbench.analysis import ladder
+from twinbench.architecture import (
+    AdaptiveAveragePooling,
+    Architecture,
+    Convolution,
+    Dense,
+    Dropout,
+    Flatten,
+    MaxPooling,
+)
 from twinbench.job import Job
 from twinbench.pytorch import augment as pytorch_augment
 from twinbench.pytorch import network as pytorch_network
@@ -505,14 +513,41 @@ def test_a_batch_that_one_framework_lacks_is_no_agreement():
     assert not table.loc[table["rung"] == "gradients", "passed"].item()
 
 
-@pytest.mark.parametrize(
-    ("model", "asked", "measured"), [("vgg16", 96, 32), ("alexnet", 128, 63), ("alexnet32", 96, 96)]
+ANY_SIZE = Architecture(
+    name="any-size",
+    title="A net for images of any size",
+    layers=(
+        Convolution("conv1", 6, 3, padding=1),
+        MaxPooling("pool1", 2, 2),
+        AdaptiveAveragePooling("average", 2),
+        Flatten("flatten"),
+        Dropout("dropout1"),
+        Dense("dense1", 16),
+    ),
+    normalisation="dataset",
+    input_size=32,
+    smallest_input=32,
+    pretrained=False,
 )
-def test_images_are_measured_at_the_size_at_which_rounding_moves_the_fewest_maxima(
-    model, asked, measured
-):
-    """But never at another size than the study's where the net's weights depend on it."""
-    study = make_job(model=model, images=80, input_size=asked)
-    twin = parity.Twin("twin", model, study.settings, STEPS, None, None)
-    job = parity.ladder_job(twin, study.train, study.validation, 1, 2)
-    assert job.input_size == measured
+
+
+@pytest.mark.parametrize("arm_of", [PyTorch, TensorFlow])
+@pytest.mark.parametrize(("net", "size"), [(ANY_SIZE, 32), (SMALL, 48)], ids=["any", "one"])
+def test_gradients_are_those_of_the_smallest_images_and_all_else_of_the_studys(net, size, arm_of):
+    sizes = set()
+
+    def make_arm(job):
+        arm = arm_of(job)
+        gradients = arm.loss_and_gradients
+
+        def recorded(*arguments):
+            sizes.add(job.input_size)
+            return gradients(*arguments)
+
+        arm.loss_and_gradients = recorded
+        return arm
+
+    job = replace(small_job(input_size=48), architecture=net)
+    found, _ = parity.measure(job, make_arm, None, STEPS)
+    assert sizes == {size}
+    assert found["augmented pixels"].shape[1:] == (48, 48, 3)

@@ -2,8 +2,7 @@
 
 A framework measures its quantities in a process and an environment of its own and writes them to one
 file; `twinbench.analysis.ladder` compares the files. All is measured in float32, on the study's own
-images, weights and settings, with small batches, few steps and, where a net takes images of any size,
-the smallest that it takes.
+images, weights and settings, with small batches and few steps.
 """
 
 import argparse
@@ -206,10 +205,8 @@ def ladder_job(twin: Twin, train: Split, validation: Split, seed: int, threads: 
     """The study's training of a twin, shrunk to `twin.steps` steps of `BATCH` images, without dropout.
 
     The whole net is trained from the first step on; rates, schedule, augmentation, decay and frozen
-    layers are the study's. So is the images' size, if the weights depend on it; see `GRADIENT_BATCHES`.
+    layers are the study's.
     """
-    net = ARCHITECTURES[twin.model]
-    size = twin.training["input_size"]
     used = min(len(train), BATCH * twin.steps)
     steps = protocol.steps_per_epoch(used, BATCH)
     settings = {
@@ -219,7 +216,6 @@ def ladder_job(twin: Twin, train: Split, validation: Split, seed: int, threads: 
         "batch_size": BATCH,
         "epochs": math.ceil(twin.steps / steps),
         "dropout": 0.0,
-        "input_size": net.smallest_input if net.takes_any_size else size,
         "head": {"epochs": 0},
         "progressive_resizing": {"epochs": 0},
         "cached_views": 0,
@@ -227,7 +223,7 @@ def ladder_job(twin: Twin, train: Split, validation: Split, seed: int, threads: 
     return Job(
         run=twin.name,
         seed=seed,
-        architecture=net,
+        architecture=ARCHITECTURES[twin.model],
         settings=settings,
         train=_first(train, used),
         validation=_first(validation, _EVALUATED),
@@ -274,6 +270,16 @@ def marker_job(job: Job) -> Job:
     )
 
 
+def gradient_job(job: Job, dropout: float) -> Job:
+    """The job with so much dropout, on the smallest images that its weights serve.
+
+    The more pixels, the fewer batches are free of moved maxima; see `GRADIENT_BATCHES`.
+    """
+    net = job.architecture
+    size = net.smallest_input if net.takes_any_size else job.input_size
+    return replace(job, settings={**job.settings, "dropout": dropout, "input_size": size})
+
+
 def library_job(job: Job, images: int) -> Job:
     """The job on a few plain images, with a class for each unit that the net hands to its head."""
     units = kernel_shape(*list(shapes(job.layers, job.input_size))[-1][:2])[0]
@@ -316,18 +322,18 @@ def measure(
     inputs = [next(batches)[0] for _ in range(min(_PIXEL_BATCHES, job.steps_per_epoch))]
     found["augmented pixels"] = np.concatenate(inputs)
     found["forward"] = arm.logits(job.validation.images)
-    found |= _steps(arm, phase, "")
     found |= adam_steps(arm, job, phase, initial)
-    arm.set_weights(initial)  # batch normalisation has counted the step too
+    arm.set_weights(initial)
     gentle = replace(phase, learning_rate=RATE * phase.learning_rate)
     arm.start_phase(gentle)
     found["loss curve"] = loss_curve(arm, job, gentle, steps)
     after = {name: value.astype(np.float16) for name, value in arm.weights().items()}
     found["evaluation"] = _evaluated(arm, job, after if trained is None else trained)
     del arm
-    dropping = make_arm(replace(job, settings={**job.settings, "dropout": _DROPOUT}))
-    dropping.start_phase(phase)
-    found |= _steps(dropping, phase, "dropout ")
+    for prefix, dropout in (("", 0.0), ("dropout ", _DROPOUT)):
+        arm = make_arm(gradient_job(job, dropout))
+        arm.start_phase(phase)
+        found |= _steps(arm, phase, prefix)
     return found, after
 
 
