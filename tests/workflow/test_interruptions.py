@@ -32,7 +32,10 @@ OFTEN = (
         for framework in ("pytorch", "tensorflow")
     ),
 )
-LONGER = TINY | {"training": {"epochs": 2, "batch_size": 16}}
+LONGER = TINY | {
+    "training": {"epochs": 2, "batch_size": 16},
+    "runs": {run: own | {"batch_size": 16} for run, own in TINY["runs"].items()},
+}
 IMPATIENT = 0.25  # the share of kills that do not wait for anything to be done
 LONGEST = 5.0  # seconds from a step forward to the kill
 
