@@ -18,15 +18,9 @@ TINY = {
         "augmentation": {"rotation_degrees": 15},
     },
     "runs": {
-        "pytorch-pretrained": {
-            "weights": "proxy",
-            "batch_size": 32,
-            "input_size": 64,
-            "head": {"epochs": 0},
-        },
+        "pytorch-pretrained": {"weights": "proxy", "input_size": 64, "head": {"epochs": 0}},
         "tensorflow-pretrained": {
             "weights": "proxy",
-            "batch_size": 32,
             "input_size": 32,
             "progressive_resizing": {"epochs": 0},
             "head": {"epochs": 0},

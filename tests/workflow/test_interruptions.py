@@ -32,10 +32,7 @@ OFTEN = (
         for framework in ("pytorch", "tensorflow")
     ),
 )
-LONGER = TINY | {
-    "training": {"epochs": 2, "batch_size": 16},
-    "runs": {run: own | {"batch_size": 16} for run, own in TINY["runs"].items()},
-}
+LONGER = TINY | {"training": {"epochs": 2, "batch_size": 16}}
 IMPATIENT = 0.25  # the share of kills that do not wait for anything to be done
 LONGEST = 5.0  # seconds from a step forward to the kill
 
