@@ -145,6 +145,20 @@ def test_a_run_beside_collapsed_ones_alone_is_no_winner_over_them(make_study, tm
     assert "before" not in answer.split("Take care")[0]
 
 
+@pytest.mark.parametrize("asked", ["auto", "float32"])
+def test_trainings_for_which_auto_chose_different_precisions_are_named(make_study, tmp_path, asked):
+    """And no others: where a precision was asked for, the table of settings tells it."""
+    fake = make_study(FOUR)
+    for job in study.jobs(fake.directory, fake.settings):
+        chosen = "bfloat16" if job.run == "pytorch-scratch" else "float32"
+        path = fake.folder(job.run, job.seed) / "provenance.json"
+        settings = job.provenance["settings"] | {"precision": asked}
+        edit_provenance(path, settings=settings, precision=chosen)
+    answer = section(rendered(fake, tmp_path), "The answer")
+    told = "Left to choose their precision, pytorch-scratch (seed 0)"
+    assert (told in answer) == (asked == "auto")
+
+
 def test_flaws_are_named_where_the_number_stands(flawed):
     text = flawed.read_text()
     rows = [line for line in section(text, "Results").splitlines() if "10.00 %" in line]

@@ -5,7 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 SIDE = 1024  # of the square matrices whose products are timed
-_REPETITIONS = 5
+# Products in turn, so that other work on the machine slows both alike. With two busy processes beside it
+# on two cores, five of each in a row chose wrongly in 7 of 24 trials, twenty in turn in none of 15.
+_REPETITIONS = 20
 # A training is no matrix product alone: less of a gain than this is none.
 _WORTH_IT = 1.2
 
@@ -29,19 +31,23 @@ def choose(setting: str, multiply: Callable[[str], Callable[[], object]]) -> Pre
     """The precision for a `setting` of float32, bfloat16 or auto.
 
     `multiply(precision)` gives a function that multiplies two matrices (SIDE, SIDE) and ends when the
-    product is there. Only auto measures: a tenth of a second.
+    product is there. Only auto measures: half a second on two cores.
     """
     if setting != "auto":
         return Precision(setting)
-    gflops = {name: _measure(multiply(name)) for name in ("float32", "bfloat16")}
+    gflops = _measure({name: multiply(name) for name in ("float32", "bfloat16")})
     faster = gflops["bfloat16"] > _WORTH_IT * gflops["float32"]
     return Precision("bfloat16" if faster else "float32", gflops)
 
 
-def _measure(product: Callable[[], object]) -> float:
-    product()
-    shortest = min(_seconds(product) for _ in range(_REPETITIONS))
-    return 2 * SIDE**3 / shortest / 1e9
+def _measure(products: dict[str, Callable[[], object]]) -> dict[str, float]:
+    for product in products.values():
+        product()  # the first one makes ready what the others use
+    rounds = [[_seconds(product) for product in products.values()] for _ in range(_REPETITIONS)]
+    shortest = map(min, zip(*rounds, strict=True))
+    return {
+        name: 2 * SIDE**3 / seconds / 1e9 for name, seconds in zip(products, shortest, strict=True)
+    }
 
 
 def _seconds(product: Callable[[], object]) -> float:

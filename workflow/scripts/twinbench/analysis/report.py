@@ -344,6 +344,11 @@ def _warnings(evidence: Evidence) -> list[str]:
             "The twins are not the same experiment: the parity ladder or the audit fails, so a "
             "difference between the frameworks may come from that."
         )
+    if mixed := _mixed_precision(evidence):
+        said.append(
+            f"Left to choose their precision, {listed(mixed)} were trained in bfloat16 and the "
+            "others in float32: these are not the same experiment. Set training.precision."
+        )
     return [f"**Take care:** {' '.join(said)}"] if said else []
 
 
@@ -352,6 +357,17 @@ def _unequal(evidence: Evidence) -> bool:
     return (evidence.parity is not None and bool(ladder.failures(evidence.parity))) or (
         evidence.audit is not None and audit.failed(evidence.audit)
     )
+
+
+def _mixed_precision(evidence: Evidence) -> list[str]:
+    """The trainings in bfloat16, where `auto` chose float32 for others: on another machine, say."""
+    chosen = {
+        f"{job.run} (seed {job.seed})": job.provenance["precision"]
+        for job in evidence.jobs
+        if job.provenance["settings"].get("precision") == "auto"
+    }
+    mixed = len(set(chosen.values())) > 1
+    return [training for training, name in chosen.items() if mixed and name == "bfloat16"]
 
 
 def _proxies(evidence: Evidence) -> list[str]:
