@@ -80,6 +80,18 @@ def test_the_readme_tells_what_vgg16_reached_from_the_same_weights_and_from_scra
     )
 
 
+def test_the_readme_tells_what_three_seeds_show_of_the_twins():
+    metrics = pd.read_csv(EXAMPLE / "seeds" / "metrics.csv")
+    pytorch, keras = metrics.groupby("run")["test_accuracy"].mean()
+    told = re.search(
+        r"twins are at (\S+) % and (\S+) %, (\S+) points apart \((\S+) to (\S+)\)", README
+    ).groups()
+    assert list(told[:2]) == [f"{100 * mean:.2f}" for mean in (pytorch, keras)]
+    verdict = pd.read_csv(EXAMPLE / "seeds" / "comparisons.csv")["verdict"].item()
+    assert verdict.startswith("no difference shown") and "no difference shown" in README
+    assert f"is {told[2]} points (95 % interval {told[3]} to {told[4]})" in verdict
+
+
 def test_the_studys_histories_are_those_of_its_metrics():
     metrics = pd.read_csv(CIFAR10 / "metrics.csv").set_index("run")
     for run, row in metrics.iterrows():
@@ -113,6 +125,7 @@ def test_the_readme_tells_the_difference_of_the_twins():
         ("defaults", ["native"]),
         ("precision", ["precision"]),
         ("unconfounded", ["unconfounded"]),
+        ("seeds", []),
     ],
 )
 def test_what_the_examples_are_said_to_be_made_with_is_what_they_were_made_with(
@@ -144,16 +157,25 @@ def _config(name: str) -> dict:
 
 
 def settings_in(report: str) -> dict[str, dict[str, str]]:
-    """The training settings of each run in a report's two tables of settings, as texts."""
+    """The training settings of each run in a report's tables of settings, as texts.
+
+    The second table is left out of a report whose runs have all settings in common.
+    """
     rows = [
         [cell.strip().strip("`") for cell in line.strip("|").split("|")]
         for line in report.splitlines()
         if line.startswith("|")
     ]
     start = rows.index(["setting", "all runs"])
-    second = next(i for i in range(start + 1, len(rows)) if rows[i][0] == "setting")
-    runs = rows[second][1:]
-    end = next(i for i in range(second, len(rows)) if rows[i][0] == "rung")
+    end = next(i for i in range(start, len(rows)) if rows[i][0] == "rung")
+    second = next((i for i in range(start + 1, end) if rows[i][0] == "setting"), end)
+    if second < end:
+        runs = rows[second][1:]
+    else:
+        results = next(i for i, row in enumerate(rows) if row[:2] == ["run", "framework"])
+        runs = [
+            row[0] for row in rows[results + 2 : start] if row[1:2] in (["PyTorch"], ["TensorFlow"])
+        ]
     found = {run: dict(rows[start + 2 : second]) for run in runs}
     for key, *values in rows[second + 2 : end]:
         for run, value in zip(runs, values, strict=True):
