@@ -69,7 +69,7 @@ def frozen(arguments: argparse.Namespace) -> dict:
         "input_size": 64,
         "progressive_resizing": {"epochs": 0, "input_size": 32},
         "frozen": ["block1", "block2", "block3", "block4"],
-        "head": {"epochs": 0, "learning_rate": 0.001},
+        "head": {"epochs": 0, "learning_rate": 0.001, "initialisation": "auto"},
         "epochs": 10,
     }
     return _all_epochs(arguments, "tensorflow-pretrained", changes)

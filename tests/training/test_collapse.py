@@ -76,6 +76,16 @@ def test_an_ordinary_training_raises_no_alarm(make_arm, model, images, tmp_path)
 
 
 @ARMS
+def test_a_head_of_zeros_raises_no_alarm(make_arm, tmp_path):
+    job = make_job(images=16 * 30, epochs=1, head={"initialisation": "zeros"})
+    arm = make_arm(job)
+    assert not arm.logits(job.validation.images).any()
+    _, outcome = train_job(make_arm, job, tmp_path)
+    assert outcome.diagnosis is None
+    assert outcome.history[0]["train_loss"] < np.log(10)
+
+
+@ARMS
 def test_a_look_leaves_the_training_as_it_is(make_arm, tmp_path, monkeypatch):
     job = make_job(images=16 * 26, epochs=1, dropout=0.5)
     seen = train_job(make_arm, job, tmp_path / "a")[1].history[0]

@@ -73,12 +73,26 @@ class Job:
         return self.settings["protocol"] == "native"
 
     def initial_weights(self) -> Weights:
-        """Pretrained weights where there are some, and random ones, the head's always."""
-        return self.with_pretrained(
+        """Pretrained weights where there are some, and random ones; the head's kernel may be zero."""
+        weights = self.with_pretrained(
             protocol.initial_weights(
                 self.seed, self.layers, self.input_size, self.settings["batch_normalisation"]
             )
         )
+        if self._head_starts_at_zero:
+            kernel = f"{HEAD}/kernel"
+            weights[kernel] = np.zeros_like(weights[kernel])
+        return weights
+
+    @property
+    def _head_starts_at_zero(self) -> bool:
+        """Whether the first logits are zero: beside pretrained weights, unless the settings say how.
+
+        What a pretrained net hands to its head may be large, VGG16's is, and with a random head the
+        first logits and gradients are so too: they drive ReLUs below zero for good.
+        """
+        initialisation = self.settings["head"]["initialisation"]
+        return initialisation == "zeros" or (initialisation == "auto" and bool(self.pretrained))
 
     def with_pretrained(self, weights: Weights) -> Weights:
         """The weights, with the pretrained ones in their places; the head's stay."""

@@ -204,8 +204,8 @@ def _read_trained(file: Path, twin: str) -> Weights:
 def ladder_job(twin: Twin, train: Split, validation: Split, seed: int, threads: int) -> Job:
     """The study's training of a twin, shrunk to `twin.steps` steps of `BATCH` images, without dropout.
 
-    The whole net is trained from the first step on; rates, schedule, augmentation, decay and frozen
-    layers are the study's.
+    The whole net is trained from the first step on, under a random head: below one of zeros there is
+    no gradient. Rates, schedule, augmentation, decay and frozen layers are the study's.
     """
     used = min(len(train), BATCH * twin.steps)
     steps = protocol.steps_per_epoch(used, BATCH)
@@ -216,7 +216,7 @@ def ladder_job(twin: Twin, train: Split, validation: Split, seed: int, threads: 
         "batch_size": BATCH,
         "epochs": math.ceil(twin.steps / steps),
         "dropout": 0.0,
-        "head": {"epochs": 0},
+        "head": {"epochs": 0, "initialisation": "random"},
         "progressive_resizing": {"epochs": 0},
         "cached_views": 0,
     }
