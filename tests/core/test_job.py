@@ -15,18 +15,20 @@ def _pretrained(job):
 
 
 @pytest.mark.parametrize(
-    ("initialisation", "from_scratch", "pretrained"),
-    [("auto", "random", "zeros"), ("random", "random", "random"), ("zeros", "zeros", "zeros")],
+    ("head", "expected"),
+    [
+        ({"epochs": 1}, "zeros"),
+        ({"epochs": 0}, "random"),
+        ({"epochs": 1, "initialisation": "random"}, "random"),
+        ({"epochs": 0, "initialisation": "zeros"}, "zeros"),
+    ],
 )
-def test_the_head_starts_at_random_or_at_zero_as_the_settings_say(
-    initialisation, from_scratch, pretrained
-):
-    job = make_job(model="vgg16", head={"initialisation": initialisation})
-    for start, expected in [(job, from_scratch), (_pretrained(job), pretrained)]:
-        kernel = start.initial_weights()["head/kernel"]
-        assert kernel.shape == (512, 10)
-        assert kernel.any() == (expected == "random")
-        assert not start.initial_weights()["head/bias"].any()
+def test_a_head_starts_at_zero_where_it_is_trained_alone_at_first_or_as_told(head, expected):
+    job = _pretrained(make_job(model="vgg16", head=head))
+    weights = job.initial_weights()
+    assert weights["head/kernel"].shape == (512, 10)
+    assert weights["head/kernel"].any() == (expected == "random")
+    assert not weights["head/bias"].any()
 
 
 def test_pretrained_weights_are_those_below_the_head():

@@ -35,7 +35,6 @@ def small_job(**changes):
         "epochs": 3,
         "dropout": 0.0,
         "learning_rate": 0.3,  # of which the loss curve takes 0.003
-        "head": {"initialisation": "random"},  # as `parity.ladder_job` has it
         "optimiser": {"weight_decay": 0.1},
         "rate_factors": {"conv": 0.5},
         "augmentation": {"rotation_degrees": 20, "shift_fraction": 0.2},

@@ -41,7 +41,9 @@ def test_ready_overlays_are_valid_and_measure_parity(workplace, overlay, trainin
     assert jobs["measure_pytorch"] == jobs["measure_tensorflow"] == jobs["check_parity"] == 1
 
 
-@pytest.mark.parametrize(("overlay", "trainings"), [("collapse.yaml", 2), ("search.yaml", 15)])
+@pytest.mark.parametrize(
+    ("overlay", "trainings"), [("collapse.yaml", 2), ("search.yaml", 15), ("search-vgg16.yaml", 8)]
+)
 def test_overlays_of_one_framework_are_valid(workplace, overlay, trainings):
     result = workplace.snakemake("--dry-run", "--configfile", f"config/{overlay}")
     assert result.returncode == 0, result.stderr

@@ -86,13 +86,17 @@ class Job:
 
     @property
     def _head_starts_at_zero(self) -> bool:
-        """Whether the first logits are zero: beside pretrained weights, unless the settings say how.
+        """Whether the first logits are zero: where the head is trained alone at first, unless told.
 
         What a pretrained net hands to its head may be large, VGG16's is, and with a random head the
-        first logits and gradients are so too: they drive ReLUs below zero for good.
+        first logits and gradients are so too: they drive ReLUs below zero for good. Where all layers
+        are trained at once, those below a head of zeros would have no gradient at first.
         """
-        initialisation = self.settings["head"]["initialisation"]
-        return initialisation == "zeros" or (initialisation == "auto" and bool(self.pretrained))
+        head = self.settings["head"]
+        alone_at_first = head["epochs"] > 0
+        return head["initialisation"] == "zeros" or (
+            head["initialisation"] == "auto" and alone_at_first
+        )
 
     def with_pretrained(self, weights: Weights) -> Weights:
         """The weights, with the pretrained ones in their places; the head's stay."""
