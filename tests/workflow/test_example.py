@@ -81,6 +81,34 @@ def test_the_readme_tells_what_vgg16_reached_from_the_same_weights_and_from_scra
     )
 
 
+def test_the_readme_tells_what_vgg16_reached_on_all_images_in_both_frameworks():
+    metrics = pd.read_csv(EXAMPLE / "vgg16" / "metrics.csv").set_index("run")
+    told = re.search(
+        r"reaches ([\d.]+) % in PyTorch and ([\d.]+) % in Keras, "
+        r"a difference of (\S+) points \((\S+) to (\S+)\): equivalent within 1 point",
+        README,
+    ).groups()
+    runs = ["pytorch-vgg16", "tensorflow-vgg16"]
+    assert list(told[:2]) == [f"{100 * value:.2f}" for value in metrics.loc[runs, "test_accuracy"]]
+    verdict = pd.read_csv(EXAMPLE / "vgg16" / "comparisons.csv")["verdict"].item()
+    assert verdict.startswith("equivalent within 1 point")
+    assert f"{told[2]} points (95 % interval {told[3]} to {told[4]})" in verdict
+
+
+def test_the_times_until_vgg16_passed_the_course_report_are_those_of_its_histories():
+    page = " ".join((EXAMPLE / "README.md").read_text().split())
+    told = re.search(
+        r"report's ([\d.]+) % was passed on the validation split in the third epoch, "
+        r"in PyTorch after ([\d.]+) minutes of training and in Keras after ([\d.]+)\.",
+        page,
+    ).groups()
+    for run, minutes in zip(("pytorch-vgg16", "tensorflow-vgg16"), told[1:], strict=True):
+        history = pd.read_csv(EXAMPLE / "vgg16" / "histories" / f"{run}.csv")
+        passed = (100 * history["validation_accuracy"] > float(told[0])).idxmax()
+        assert history.loc[passed, "epoch"] == 3
+        assert f"{history.loc[:passed, 'seconds'].sum() / 60:.1f}" == minutes
+
+
 def test_the_readme_tells_what_three_seeds_show_of_the_twins():
     metrics = pd.read_csv(EXAMPLE / "seeds" / "metrics.csv")
     pytorch, keras = metrics.groupby("run")["test_accuracy"].mean()
@@ -126,6 +154,7 @@ def test_the_readme_tells_the_difference_of_the_twins():
         ("defaults", ["native"]),
         ("precision", ["precision"]),
         ("unconfounded", ["unconfounded"]),
+        ("vgg16", ["unconfounded"]),
         ("seeds", []),
     ],
 )
