@@ -152,6 +152,7 @@ class Guard:
                 "trained, as when every layer is frozen or the rate is zero; "
                 "check frozen, rate_factors and learning_rate"
             )
+        # Without the first look: a head of zeros answers alike before the first step.
         elif len(self._looks) > 2 and all(look.answers_alike for look in self._looks[-2:]):
             yield f"{self._what_was_seen(arm)}. {self._why_alike(last, rate)}"
         elif self._stuck():
