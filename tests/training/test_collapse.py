@@ -168,6 +168,14 @@ def test_a_collapse_in_mid_training_is_noticed_at_the_second_look():
         guard.look(Scripted(_alike() + 1, dead), 125)
 
 
+def test_answers_alike_before_the_first_step_are_no_sign_of_a_collapse():
+    guard = Guard(make_job())
+    guard.look(Scripted(np.zeros((20, 10), np.float32)), 0)  # a head of zeros
+    guard.look(Scripted(_alike()), 25)
+    with pytest.raises(Collapsed, match="hardly depend on the image"):
+        guard.look(Scripted(_alike() + 1), 50)
+
+
 def test_the_guards_state_goes_through_json():
     guard = Guard(make_job())
     guard.look(Scripted(_alike(spread=1)), 0)
