@@ -12,11 +12,11 @@ from twinbench.tensorflow.arm import TensorFlowArm
 
 def _takes(**seconds):
     """Products that take so long."""
-    return lambda dtype: lambda: time.sleep(seconds[dtype])
+    return lambda dtype, side: lambda: time.sleep(seconds[dtype])
 
 
 @pytest.mark.parametrize(
-    ("bfloat16", "chosen"), [(0.001, "bfloat16"), (0.0095, "float32"), (0.05, "float32")]
+    ("bfloat16", "chosen"), [(0.001, "bfloat16"), (0.0095, "float32"), (0.03, "float32")]
 )
 def test_auto_takes_bfloat16_where_it_is_clearly_faster(bfloat16, chosen):
     found = choose("auto", _takes(float32=0.01, bfloat16=bfloat16))
@@ -32,12 +32,24 @@ def test_what_delays_a_few_products_in_a_row_does_not_decide():
         def multiply():
             nonlocal taken
             taken += 1
-            time.sleep(0.02 if 5 < taken < 20 else seconds)
+            time.sleep(0.02 if 5 < taken % 42 < 20 else seconds)
 
         return multiply
 
-    found = choose("auto", lambda dtype: product({"float32": 0.01, "bfloat16": 0.001}[dtype]))
+    found = choose("auto", lambda dtype, side: product({"float32": 0.01, "bfloat16": 0.001}[dtype]))
     assert found.name == "bfloat16"
+
+
+def test_an_emulated_bfloat16_is_not_waited_for():
+    """Its large products would take seconds each."""
+    sides = []
+
+    def multiply(dtype, side):
+        sides.append(side)
+        return lambda: time.sleep(0.05 if dtype == "bfloat16" else 0.001)
+
+    assert choose("auto", multiply).name == "float32"
+    assert max(sides) < 1024
 
 
 def test_a_set_precision_is_not_measured():

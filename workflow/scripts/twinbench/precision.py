@@ -4,7 +4,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-SIDE = 1024  # of the square matrices whose products are timed
+# Sides of the square matrices whose products are timed: at first small ones, since some processors
+# only emulate bfloat16. There a large product takes seconds, which a look at a small one saves.
+_FIRST_SIDE, _SIDE = 256, 1024
+_HOPELESS = 1 / 4  # of float32's rate at the first look; other work on the machine does not make that
 # Products in turn, so that other work on the machine slows both alike. With two busy processes beside it
 # on two cores, five of each in a row chose wrongly in 6 of 24 trials, twenty in turn in none of 15.
 _REPETITIONS = 20
@@ -27,27 +30,28 @@ class Precision:
         return f"{self.name} (bfloat16 products are {ratio:.2g} times as fast here)"
 
 
-def choose(setting: str, multiply: Callable[[str], Callable[[], object]]) -> Precision:
+def choose(setting: str, multiply: Callable[[str, int], Callable[[], object]]) -> Precision:
     """The precision for a `setting` of float32, bfloat16 or auto.
 
-    `multiply(precision)` gives a function that multiplies two matrices (SIDE, SIDE) and ends when the
-    product is there. Only auto measures, for less than a second where products run at 100 GFLOP/s.
+    `multiply(precision, side)` gives a function that multiplies two matrices (side, side) and ends when
+    the product is there. Only auto measures, for about a second where products run at 100 GFLOP/s.
     """
     if setting != "auto":
         return Precision(setting)
-    gflops = _measure({name: multiply(name) for name in ("float32", "bfloat16")})
+    gflops = _measure(multiply, _FIRST_SIDE)
+    if gflops["bfloat16"] > _HOPELESS * gflops["float32"]:
+        gflops = _measure(multiply, _SIDE)
     faster = gflops["bfloat16"] > _WORTH_IT * gflops["float32"]
     return Precision("bfloat16" if faster else "float32", gflops)
 
 
-def _measure(products: dict[str, Callable[[], object]]) -> dict[str, float]:
+def _measure(multiply: Callable[[str, int], Callable[[], object]], side: int) -> dict[str, float]:
+    products = {name: multiply(name, side) for name in ("float32", "bfloat16")}
     for product in products.values():
         product()  # the first one makes ready what the others use
     rounds = [[_seconds(product) for product in products.values()] for _ in range(_REPETITIONS)]
     shortest = map(min, zip(*rounds, strict=True))
-    return {
-        name: 2 * SIDE**3 / seconds / 1e9 for name, seconds in zip(products, shortest, strict=True)
-    }
+    return {n: 2 * side**3 / s / 1e9 for n, s in zip(products, shortest, strict=True)}
 
 
 def _seconds(product: Callable[[], object]) -> float:

@@ -13,7 +13,7 @@ from twinbench import protocol
 from twinbench.feature_cache import FeatureCache, first_computed_layer
 from twinbench.files import written_atomically
 from twinbench.job import Job
-from twinbench.precision import SIDE, choose
+from twinbench.precision import choose
 from twinbench.protocol import Phase, Weights
 from twinbench.pytorch import augment, network
 from twinbench.training import AfterStep
@@ -163,9 +163,9 @@ class PyTorchArm:
         enabled = self.precision.name == "bfloat16"
         return torch.autocast(self._device.type, torch.bfloat16, enabled=enabled)
 
-    def _multiply(self, dtype: str) -> Callable[[], object]:
+    def _multiply(self, dtype: str, side: int) -> Callable[[], object]:
         """See `twinbench.precision.choose`."""
-        matrix = torch.ones(SIDE, SIDE, dtype=getattr(torch, dtype), device=self._device)
+        matrix = torch.ones(side, side, dtype=getattr(torch, dtype), device=self._device)
         return lambda: (matrix @ matrix)[0, 0].item()
 
     def logits(self, images: np.ndarray) -> np.ndarray:

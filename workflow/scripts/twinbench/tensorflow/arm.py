@@ -11,7 +11,7 @@ from twinbench import protocol
 from twinbench.feature_cache import FeatureCache, first_computed_layer
 from twinbench.files import written_atomically
 from twinbench.job import Job
-from twinbench.precision import SIDE, choose
+from twinbench.precision import choose
 from twinbench.protocol import Phase, Weights
 from twinbench.tensorflow import augment, network
 from twinbench.training import AfterStep
@@ -389,7 +389,7 @@ def _configure(job: Job) -> None:
         tf.config.experimental.set_memory_growth(device, True)
 
 
-def _multiply(dtype: str) -> Callable[[], object]:
+def _multiply(dtype: str, side: int) -> Callable[[], object]:
     """See `twinbench.precision.choose`."""
-    matrix = tf.ones((SIDE, SIDE), dtype)
+    matrix = tf.ones((side, side), dtype)
     return lambda: tf.matmul(matrix, matrix)[0, 0].numpy()
