@@ -13,6 +13,7 @@ only the last block of layers is trained, with or without a cache of what the ot
 """
 
 import argparse
+import importlib
 import json
 import os
 import time
@@ -116,11 +117,9 @@ def _phase_seconds(job: Job, arm: Measurable, phase: Phase) -> float:
 
 
 def tutorial(arguments: argparse.Namespace) -> dict:
-    if arguments.framework == "pytorch":
-        from tutorial_pytorch import images_per_second
-    else:
-        from tutorial_tensorflow import images_per_second
-    return {"images_per_second": images_per_second(arguments.images, WARM_UP)}
+    script = importlib.import_module(f"tutorial_{arguments.framework}")
+    rate = script.images_per_second(arguments.images, WARM_UP)
+    return {"images_per_second": rate, "batch_size": script.BATCH}
 
 
 def peak(arguments: argparse.Namespace) -> dict:

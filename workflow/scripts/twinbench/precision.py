@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 # Sides of the square matrices whose products are timed: at first small ones, since some processors
 # only emulate bfloat16. There a large product takes seconds, which a look at a small one saves.
 _FIRST_SIDE, _SIDE = 256, 1024
-_HOPELESS = 1 / 4  # of float32's rate at the first look; other work on the machine does not make that
+# Of float32's rate, at the first look: other work on the machine does not slow one alone so much.
+_HOPELESS = 1 / 4
 # Products in turn, so that other work on the machine slows both alike. With two busy processes beside it
 # on two cores, five of each in a row chose wrongly in 6 of 24 trials, twenty in turn in none of 15.
 _REPETITIONS = 20
