@@ -27,12 +27,13 @@ def test_auto_takes_bfloat16_where_it_is_clearly_faster(bfloat16, chosen):
 def test_what_delays_a_few_products_in_a_row_does_not_decide():
     """As other work on the machine does: bfloat16 is ten times as fast, but for one short time."""
     taken = 0
+    look = 42  # products of a look: a first one and twenty more, of each precision
 
     def product(seconds):
         def multiply():
             nonlocal taken
             taken += 1
-            time.sleep(0.02 if 5 < taken % 42 < 20 else seconds)
+            time.sleep(0.02 if 5 < taken % look < 20 else seconds)
 
         return multiply
 
