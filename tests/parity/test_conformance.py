@@ -77,10 +77,10 @@ def test_a_resumed_training_gives_the_same_bits(framework, tmp_path):
         outcome = training.train(job, arm, Store(folder, "run", "ab" * 32), progress)
         return arm, outcome
 
-    whole, expected = train(tmp_path / "whole", Progress(3, tmp_path / "a"))
+    whole, expected = train(tmp_path / "whole", Progress([1.0] * 3, tmp_path / "a"))
     with pytest.raises(training.Interrupted):
-        train(tmp_path, _StoppedAt(3, tmp_path / "b"))
-    resumed, outcome = train(tmp_path, Progress(3, tmp_path / "c"))
+        train(tmp_path, _StoppedAt([1.0] * 3, tmp_path / "b"))
+    resumed, outcome = train(tmp_path, Progress([1.0] * 3, tmp_path / "c"))
     assert [row["train_loss"] for row in outcome.history] == [
         row["train_loss"] for row in expected.history
     ]
@@ -93,7 +93,10 @@ def test_frozen_layers_see_the_same_views_of_the_images(framework, tmp_path):
     job = small_job(learning_rate=0.002, frozen=["conv"], cached_views=2)
 
     def losses(name):
-        store, progress = Store(tmp_path / name, "run", "ab" * 32), Progress(3, tmp_path / name)
+        store, progress = (
+            Store(tmp_path / name, "run", "ab" * 32),
+            Progress([1.0] * 3, tmp_path / name),
+        )
         history = training.train(job, arm_of(name)(job), store, progress).history
         return [row["train_loss"] for row in history]
 

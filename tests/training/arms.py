@@ -21,7 +21,7 @@ class TerminatedAt(Progress):
     def __init__(
         self, epochs: int, folder: Path, epoch: int, step: int, number: int = signal.SIGTERM
     ) -> None:
-        super().__init__(epochs, folder)
+        super().__init__([1.0] * epochs, folder)
         self._at, self._number = (epoch, step), number
 
     def step(self, epoch: int, done: int, steps: int) -> None:
@@ -33,5 +33,5 @@ def train_job(make_arm, job: Job, folder: Path, progress=None, prepare=lambda ar
     """The arm after its training, and the outcome. `prepare` may change the arm before."""
     arm = make_arm(job)
     prepare(arm)
-    progress = progress or Progress(job.settings["epochs"], folder / "events")
+    progress = progress or Progress(job.work_of_epochs, folder / "events")
     return arm, training.train(job, arm, Store(folder, "run", "ab" * 32), progress)

@@ -87,7 +87,7 @@ def _execute(arguments: argparse.Namespace, make_arm: MakeArm) -> None:
         job.threads,
         len(job.train),
     )
-    progress = Progress(job.settings["epochs"], arguments.tensorboard)
+    progress = Progress(job.work_of_epochs, arguments.tensorboard)
     try:
         outcome = training.train(job, arm, store, progress)
     except training.Interrupted as interruption:

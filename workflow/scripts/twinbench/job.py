@@ -59,6 +59,19 @@ class Job:
         return resizing["input_size"] if epoch <= resizing["epochs"] else self.input_size
 
     @property
+    def work_of_epochs(self) -> list[float]:
+        """What each epoch costs in relation to the others: its pixels, three times for all layers.
+
+        A backward pass has two matrix products for each one of the forward pass; where the head alone is
+        trained, nearly all is the forward pass.
+        """
+        return [
+            self.input_size_in(epoch) ** 2 * (1.0 if phase.name == "head" else 3.0)
+            for phase in protocol.phases(self.settings, self.architecture)
+            for epoch in range(phase.first_epoch, phase.last_epoch + 1)
+        ]
+
+    @property
     def steps_per_epoch(self) -> int:
         return protocol.steps_per_epoch(len(self.train), self.settings["batch_size"])
 

@@ -3,6 +3,7 @@
 import logging
 import socket
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from tensorboard.compat.proto.event_pb2 import Event
@@ -15,16 +16,18 @@ _SECONDS_BETWEEN_LINES = 60
 
 
 class Progress:
-    """Tells of a training of `epochs` epochs, and writes its event file into `folder`.
+    """Tells of a training, and writes its event file into `folder`.
 
-    The event file is written record by record: the writers of torch and of tensorboard both import
-    tensorflow where it is installed, which costs seconds and memory in a PyTorch job.
+    `work` is what each epoch costs in relation to the others, as far as is known beforehand. The event
+    file is written record by record: the writers of torch and of tensorboard both import tensorflow
+    where it is installed, which costs seconds and memory in a PyTorch job.
     """
 
-    def __init__(self, epochs: int, folder: Path) -> None:
+    def __init__(self, work: Sequence[float], folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}"
-        self._epochs = epochs
+        self._work = work
+        self._epochs = len(work)
         self._file = open(folder / name, "wb")  # noqa: SIM115, closed by close()
         self._records = RecordWriter(self._file)
         self._last_line = time.monotonic()
@@ -44,7 +47,6 @@ class Progress:
         if resumed:
             return
         self._last_line = time.monotonic()
-        left = (self._epochs - row["epoch"]) * sum(r["seconds"] for r in self.history)
         log.info(
             "epoch %d/%d: loss %.4f, accuracy %.2f %%, validation loss %.4f, accuracy %.2f %%, "
             "learning rate %.3g, %.0f images/s, %s left",
@@ -56,7 +58,7 @@ class Progress:
             100 * row["validation_accuracy"],
             row["learning_rate"],
             row["images_per_second"],
-            duration(left / len(self.history)),
+            duration(seconds_left([row["seconds"] for row in self.history], self._work)),
         )
 
     def close(self) -> None:
@@ -65,6 +67,19 @@ class Progress:
     def _write(self, event: Event) -> None:
         self._records.write(event.SerializeToString())
         self._file.flush()
+
+
+def seconds_left(seconds: Sequence[float], work: Sequence[float]) -> float:
+    """What the epochs after those that took `seconds` are likely to take, of all epochs' `work`.
+
+    An epoch takes what the last one of the same work took or, where there was none, what the last one
+    of all took, in proportion to the work.
+    """
+    last = dict(zip(work, seconds, strict=False))
+    return sum(
+        last[next_work] if next_work in last else seconds[-1] * next_work / work[len(seconds) - 1]
+        for next_work in work[len(seconds) :]
+    )
 
 
 def _event(row: dict) -> Event:

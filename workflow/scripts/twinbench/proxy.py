@@ -80,7 +80,7 @@ def _pretrain(
     }
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     store = Store(arguments.output.parent, arguments.model, digest)
-    progress = Progress(job.settings["epochs"], arguments.tensorboard)
+    progress = Progress(job.work_of_epochs, arguments.tensorboard)
     log.info("proxy weights of %s: %d synthetic images", job.architecture.title, len(job.train))
     try:
         outcome = training.train(job, arm, store, progress)
