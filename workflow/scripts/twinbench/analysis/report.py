@@ -208,7 +208,7 @@ def answer(evidence: Evidence) -> list[str]:
     return [
         *_by_pretraining(evidence),
         *_by_framework(evidence),
-        _reality(evidence),
+        *_reality(evidence),
         _best(evidence),
         *_warnings(evidence),
     ]
@@ -283,8 +283,10 @@ def _summary(pairs: list[dict[str, Any]], favoured: Callable[[str], bool], name:
     )
 
 
-def _reality(evidence: Evidence) -> str:
+def _reality(evidence: Evidence) -> list[str]:
     pairs = _pairs(evidence)
+    if not pairs:
+        return []
     different = sum(pair["outcome"] in ("a", "b") for pair in pairs)
     tested = sum(pair["outcome"] not in ("not compared", "undecided") for pair in pairs)
     claim = {
@@ -298,18 +300,18 @@ def _reality(evidence: Evidence) -> str:
         if tested
         else "No pair could be tested. "
     )
-    return f"**Is the difference real?** {tests}{claim}"
+    return [f"**Is the difference real?** {tests}{claim}"]
 
 
 def _best(evidence: Evidence) -> str:
     means = evidence.metrics.groupby("run", sort=False)["test_accuracy"].mean()
     means = means.sort_values(ascending=False, kind="stable")
     best = means.index[0]
+    if len(means) == 1:
+        return f"**Test accuracy:** {evidence.labels[best]} with {percent(means.iloc[0])}."
     text = (
         f"**Highest measured test accuracy:** {evidence.labels[best]} with {percent(means.iloc[0])}"
     )
-    if len(means) == 1:
-        return f"{text}."
     statuses = evidence.metrics.groupby("run")["status"]
     sound = [run for run in means.index if (statuses.get_group(run) != "collapsed").any()]
     if sound == [best]:
@@ -813,17 +815,18 @@ def _fit_findings(sound: dict[str, pd.DataFrame]) -> list[str]:
     wide = max(gaps, key=gaps.get)
     best, worst = min(errors, key=errors.get), max(errors, key=errors.get)
     fit = (
-        f"Fit: training accuracy exceeds test accuracy most for {wide} "
-        f"({points(gaps[wide])} points)."
+        f"Fit: training accuracy exceeds test accuracy by {points(gaps[wide])} points for {wide}"
         if gaps[wide] > 0
-        else "Fit: no run has a higher training than test accuracy."
+        else "Fit: no run has a higher training than test accuracy"
     )
+    if gaps[wide] > 0 and len(gaps) > 1:
+        fit += " (the most)"
     calibration = (
         f"Calibration: on average, confidence is off by {points(errors[worst])} points for {worst}"
     )
     if best != worst:
         calibration += f" (the most) and by {points(errors[best])} for {best} (the least)"
-    return [fit, f"{calibration}."]
+    return [f"{fit}.", f"{calibration}."]
 
 
 def conclusions(evidence: Evidence) -> list[str]:
@@ -857,7 +860,9 @@ def _next_steps(evidence: Evidence) -> list[str]:
     steps = []
     if evidence.collapsed:
         steps.append(f"make {listed(evidence.collapsed)} train (a lower learning rate first)")
-    if evidence.seeds < SEEDS_FOR_A_CLAIM:
+    if len(evidence.runs) == 1:
+        steps.append("add a run to compare it with")
+    elif evidence.seeds < SEEDS_FOR_A_CLAIM:
         steps.append(f"use at least {SEEDS_FOR_A_CLAIM} seeds to compare the methods")
     if _proxies(evidence):
         steps.append("use official weights (`weights: imagenet`) for the pretrained runs")
@@ -889,7 +894,7 @@ def limits(evidence: Evidence) -> list[str]:
         f"{unclean.sum()} of {len(unclean)} pairs differ in more than one factor (see their "
         "verdicts): for them no single cause can be named.": bool(unclean.any()),
         f"All times were taken on one device ({devices[0]}); on another, a GPU or a CPU, the order "
-        "of the runs may be another.": len(devices) == 1,
+        "of the runs may be another.": len(devices) == 1 and len(evidence.runs) > 1,
         f"The runs used different devices ({', '.join(devices)}): their times cannot be "
         "compared.": len(devices) > 1,
         "The code had changes that are not in the named commit.": any(
