@@ -109,6 +109,37 @@ def test_the_times_until_vgg16_passed_the_course_report_are_those_of_its_histori
         assert f"{history.loc[:passed, 'seconds'].sum() / 60:.1f}" == minutes
 
 
+def test_the_readme_tells_what_vgg16_reaches_by_the_default_of_today():
+    metrics = pd.read_csv(EXAMPLE / "default-vgg16" / "metrics.csv").squeeze()
+    told = re.search(
+        r"it reaches ([\d.]+) % \(([\d.]+) to ([\d.]+)\) by \[the default of today\]", README
+    ).groups()
+    columns = ["test_accuracy", "accuracy_low", "accuracy_high"]
+    assert list(told) == [f"{100 * value:.2f}" for value in metrics[columns]]
+
+
+def test_what_is_said_of_vgg16_by_the_default_of_today_is_that_of_its_history():
+    page = " ".join((EXAMPLE / "README.md").read_text().split())
+    history = pd.read_csv(EXAMPLE / "default-vgg16" / "histories" / "tensorflow-pretrained.csv")
+    history = history.set_index("epoch")
+    row = re.search(r"\| today's default: [^|]+((?:\| [\d.]+ % ){5})\|", page)[1]
+    assert re.findall(r"[\d.]+", row) == [
+        f"{100 * history.loc[epoch, 'validation_accuracy']:.2f}" for epoch in (3, 4, 7, 9, 10)
+    ]
+    told = re.search(
+        r"it has ([\d.]+) % of its training images right and ([\d.]+) % of the others", page
+    ).groups()
+    last = history.loc[10, ["train_accuracy", "validation_accuracy"]]
+    assert list(told) == [f"{100 * value:.1f}" for value in last]
+    told = re.search(
+        r"report's ([\d.]+) % was passed on the validation split in the fourth epoch, after (\d+) ",
+        page,
+    )
+    passed = (100 * history["validation_accuracy"] > float(told[1])).idxmax()
+    assert passed == 4
+    assert round(history.loc[:passed, "seconds"].sum() / 60) == int(told[2])
+
+
 def test_the_readme_tells_what_three_seeds_show_of_the_twins():
     metrics = pd.read_csv(EXAMPLE / "seeds" / "metrics.csv")
     pytorch, keras = metrics.groupby("run")["test_accuracy"].mean()
@@ -155,6 +186,7 @@ def test_the_readme_tells_the_difference_of_the_twins():
         ("precision", ["precision"]),
         ("unconfounded", ["unconfounded"]),
         ("vgg16", ["unconfounded"]),
+        ("default-vgg16", []),
         ("seeds", []),
     ],
 )
@@ -199,7 +231,8 @@ def settings_in(report: str) -> dict[str, dict[str, str]]:
         if line.startswith("|")
     ]
     start = rows.index(["setting", "all runs"])
-    end = next(i for i in range(start, len(rows)) if rows[i][0] == "rung")
+    # A report of one run has no ladder; its table of commits comes next.
+    end = next(i for i in range(start, len(rows)) if rows[i][0] == "rung" or "commit" in rows[i])
     second = next((i for i in range(start + 1, end) if rows[i][0] == "setting"), end)
     if second < end:
         runs = rows[second][1:]
