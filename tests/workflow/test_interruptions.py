@@ -90,11 +90,13 @@ def wait_for_a_step(process: subprocess.Popen, results: Path) -> None:
 
     def written() -> set:
         found = set()
-        for path in results.rglob("*.*"):
-            unfinished = ".unfinished-" in str(path)
-            if not unfinished and path.suffix != ".log" and not path.name.startswith("events."):
-                with suppress(FileNotFoundError):
-                    found.add((path, path.stat().st_mtime_ns))
+        # Folders come and go meanwhile: os.walk passes over those that are gone, rglob raises.
+        for folder, _, names in os.walk(results):
+            for path in (Path(folder, name) for name in names):
+                unfinished = ".unfinished-" in str(path)
+                if not unfinished and path.suffix != ".log" and not path.name.startswith("events."):
+                    with suppress(FileNotFoundError):
+                        found.add((path, path.stat().st_mtime_ns))
         return found
 
     before = written()
