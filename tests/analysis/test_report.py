@@ -203,15 +203,22 @@ def test_a_limit_of_images_is_named(make_study, tmp_path):
 
 
 def test_a_single_run_is_reported_without_comparisons(make_study, tmp_path):
-    text = rendered(make_study({"alone": FakeRun()}), tmp_path)
+    text = rendered(make_study({"alone": FakeRun(predictions_seed=4)}), tmp_path)
     assert "There is one run only" in text
     answer = section(text, "The answer")
     assert "**Test accuracy:** alone with" in answer
     assert "Is the difference real?" not in answer and "ighest" not in answer
-    assert "the most" not in section(text, "Discussion")
+    assert re.search(
+        r"exceeds test accuracy by [\d.]+ points for alone\.", section(text, "Discussion")
+    )
     assert "add a run to compare it with" in section(text, "Conclusions")
     assert "order of the runs" not in section(text, "Limits")
     assert "Reported against measured" not in text
+
+
+def test_a_single_run_that_collapsed_is_marked_where_its_accuracy_is_told(make_study, tmp_path):
+    text = rendered(make_study({"alone": FakeRun(collapsed=True)}), tmp_path)
+    assert "**Test accuracy:** alone (collapsed) with" in section(text, "The answer")
 
 
 def test_other_epochs_than_the_reports_are_named(flawed):

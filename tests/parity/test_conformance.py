@@ -93,10 +93,8 @@ def test_frozen_layers_see_the_same_views_of_the_images(framework, tmp_path):
     job = small_job(learning_rate=0.002, frozen=["conv"], cached_views=2)
 
     def losses(name):
-        store, progress = (
-            Store(tmp_path / name, "run", "ab" * 32),
-            Progress([1.0] * 3, tmp_path / name),
-        )
+        store = Store(tmp_path / name, "run", "ab" * 32)
+        progress = Progress([1.0] * 3, tmp_path / name)
         history = training.train(job, arm_of(name)(job), store, progress).history
         return [row["train_loss"] for row in history]
 

@@ -140,6 +140,21 @@ def test_what_is_said_of_vgg16_by_the_default_of_today_is_that_of_its_history():
     assert round(history.loc[:passed, "seconds"].sum() / 60) == int(told[2])
 
 
+def test_the_shares_of_dead_relus_in_full_trainings_of_vgg16_are_those_of_the_histories():
+    page = " ".join((EXAMPLE / "README.md").read_text().split())
+    told = re.search(
+        r"at most ([\d.]+) % of a layer's ReLUs are dead after an epoch, and ([\d.]+) % in the end; "
+        r"by today's default ([\d.]+) % and ([\d.]+) %",
+        page,
+    ).groups()
+    expected = []
+    for example in ("cifar10", "default-vgg16"):
+        history = pd.read_csv(EXAMPLE / example / "histories" / "tensorflow-pretrained.csv")
+        dead = 100 * history["dead_relus"]
+        expected += [f"{dead.max():.1f}", f"{dead.iloc[-1]:.1f}"]
+    assert list(told) == expected
+
+
 def test_the_readme_tells_what_three_seeds_show_of_the_twins():
     metrics = pd.read_csv(EXAMPLE / "seeds" / "metrics.csv")
     pytorch, keras = metrics.groupby("run")["test_accuracy"].mean()

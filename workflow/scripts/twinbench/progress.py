@@ -27,7 +27,6 @@ class Progress:
         folder.mkdir(parents=True, exist_ok=True)
         name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}"
         self._work = work
-        self._epochs = len(work)
         self._file = open(folder / name, "wb")  # noqa: SIM115, closed by close()
         self._records = RecordWriter(self._file)
         self._last_line = time.monotonic()
@@ -38,7 +37,7 @@ class Progress:
         """A line now and then within an epoch that takes minutes."""
         if time.monotonic() - self._last_line >= _SECONDS_BETWEEN_LINES and done < steps:
             self._last_line = time.monotonic()
-            log.info("epoch %d/%d: step %d of %d", epoch, self._epochs, done, steps)
+            log.info("epoch %d/%d: step %d of %d", epoch, len(self._work), done, steps)
 
     def epoch(self, row: dict, resumed: bool = False) -> None:
         """One finished epoch, a row of the history. A `resumed` one was told of before."""
@@ -51,7 +50,7 @@ class Progress:
             "epoch %d/%d: loss %.4f, accuracy %.2f %%, validation loss %.4f, accuracy %.2f %%, "
             "learning rate %.3g, %.0f images/s, %s left",
             row["epoch"],
-            self._epochs,
+            len(self._work),
             row["train_loss"],
             100 * row["train_accuracy"],
             row["validation_loss"],
