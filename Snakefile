@@ -1,40 +1,11 @@
-# Scratch or pretrained, PyTorch or TensorFlow, and is the difference real?
-#
-# archive -> Parquet -> tensors -> runs (framework, net, weights, seed) -> predictions
-#         -> metrics -> comparisons -> figures -> report
-
-from snakemake.utils import min_version
-
-min_version("9.27")
+# The workflow is in workflow/; this file brings it to the project's folder, where people look for it.
 
 
-configfile: "config/config.yaml"
+include: "workflow/Snakefile"
 
 
-report: "workflow/report/workflow.rst"
-
-
-include: "workflow/rules/common.smk"
-include: "workflow/rules/dataset.smk"
-include: "workflow/rules/weights.smk"
-include: "workflow/rules/training.smk"
-include: "workflow/rules/other_frameworks.smk"
-include: "workflow/rules/parity.smk"
-include: "workflow/rules/analysis.smk"
-
-
-rule all:
+# Snakemake takes no default target from an included file.
+rule default:
     default_target: True
     input:
-        f"{STUDY}/report.md",
-        f"{STUDY}/metrics.csv",
-        f"{STUDY}/comparisons.csv",
-        expand(f"{STUDY}/figures/{{figure}}.png", figure=FIGURES),
-
-
-onsuccess:
-    warn_of_the_clock()
-
-
-onerror:
-    warn_of_the_clock()
+        rules.all.input,

@@ -5,14 +5,11 @@ import signal
 from contextlib import contextmanager
 
 import pytest
-import torchvision  # noqa: F401, before tensorflow: imported after it, its parts crash
-import yaml
-from support import ROOT
 
 
 @pytest.fixture
 def limit_file_size():
-    """Within the block no file of this process can grow beyond so many bytes: as on a full disk."""
+    """Within the block no file of this process can grow beyond so many bytes, as on a full disk."""
 
     @contextmanager
     def limit(size: int):
@@ -35,8 +32,3 @@ def pytest_addoption(parser):
 @pytest.fixture
 def kills(request) -> int:
     return request.config.getoption("--kills")
-
-
-@pytest.fixture
-def default_config() -> dict:
-    return yaml.safe_load((ROOT / "config" / "config.yaml").read_text())

@@ -1,46 +1,84 @@
-"""What tests of several rooms use: the project's places, settings, drawn splits, jobs."""
+"""What tests of several rooms use: the project's folder, tiny networks, small jobs."""
 
 from pathlib import Path
 
-import numpy as np
-from twinbench.architecture import ARCHITECTURES
-from twinbench.configuration import Configuration
-from twinbench.dataset import Batch, Records, groups
-from twinbench.job import Job
-from twinbench.synthetic_split import draw_split
+from twinbench.config.training import Training
+from twinbench.data.synthetic import generate_split
+from twinbench.networks.architectures import (
+    AdaptiveAveragePooling,
+    Architecture,
+    Convolution,
+    Dense,
+    Dropout,
+    Flatten,
+    MaxPooling,
+    PublishedWeights,
+)
+from twinbench.training.job import Job
 
 ROOT = Path(__file__).resolve().parents[1]
-SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
+SCRIPTS = ROOT / "workflow" / "scripts"
+
+# Every kind of layer, and everything that twins could get wrong, in some thousand weights.
+TINY = Architecture(
+    name="tiny",
+    title="Tiny network",
+    layers=(
+        Convolution("conv1", 6, 3, padding=1),
+        MaxPooling("pool1", 2, 2),
+        Convolution("conv2", 8, 5, stride=2, padding=2),
+        Flatten("flatten"),
+        Dropout("dropout1"),
+        Dense("dense1", 24),
+        Dropout("dropout2"),
+        Dense("dense2", 16),
+    ),
+    input_size=32,
+    smallest_input=32,
+)
+# Takes images of any size, and has published weights.
+TINY_RESIZABLE = Architecture(
+    name="tiny_resizable",
+    title="Tiny network for any image size",
+    layers=(
+        Convolution("conv1", 6, 3, padding=1),
+        MaxPooling("pool1", 2, 2),
+        Convolution("conv2", 8, 3, padding=1),
+        AdaptiveAveragePooling("average", 2),
+        Flatten("flatten"),
+        Dropout("dropout1"),
+        Dense("dense1", 16),
+    ),
+    input_size=32,
+    smallest_input=32,
+    published=PublishedWeights(
+        backend="pytorch",
+        library_name=None,
+        url="https://example.org/tiny.pth",
+        checksum="0" * 8,
+        normalisation="caffe",
+        pretraining_size=32,
+    ),
+)
 
 
-def read_all(batches: list[Batch]) -> Records:
-    """The records of a small archive's batches, all in memory."""
-    parts = list(groups(batches))
-    return Records(
-        np.concatenate([part.images for part in parts]),
-        np.concatenate([part.labels for part in parts]),
-    )
+def training_settings(**changes) -> Training:
+    """The default training settings, changed by key; dicts change groups key by key."""
+    return Training().changed(**changes)
 
 
-def training_settings(**changes) -> dict:
-    """The schema's default settings of a run, changed by key."""
-    run = {"framework": "pytorch", "model": "alexnet32", "weights": "none", **changes}
-    config = {"runs": {"run": run}, "report": {"reference": None}}
-    return Configuration(config, SCHEMA).training("run")
-
-
-def make_job(model="alexnet32", images=48, seed=1, pretrained=None, threads=2, **changes) -> Job:
-    """A small job on drawn images; `changes` are training settings."""
+def make_job(architecture=TINY, images=48, seed=1, pretrained=None, threads=2, **changes) -> Job:
+    """A small job on synthetic images; `changes` are training settings."""
     settings = {"batch_size": 16, "epochs": 2, "precision": "float32", **changes}
     return Job(
         run="run",
         seed=seed,
-        architecture=ARCHITECTURES[model],
-        settings=training_settings(model=model, **settings),
-        train=draw_split("target", images, 1),
-        validation=draw_split("target", 20, 2),
-        test=draw_split("target", 20, 3),
+        architecture=architecture,
+        settings=training_settings(**settings),
+        train=generate_split("target", images, 1),
+        validation=generate_split("target", 20, 2),
+        test=generate_split("target", 20, 3),
         pretrained=pretrained or {},
-        net_normalisation=bool(pretrained),
+        published_normalisation=bool(pretrained),
         threads=threads,
     )

@@ -5,44 +5,43 @@ import logging
 import re
 import socket
 import struct
-import subprocess
-import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
-from twinbench.download import download
+from twinbench.data.download import download
 from twinbench.errors import InputError
 
-SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
-CONTENT = bytes(range(256)) * 32768  # 8 MiB
+CONTENT = bytes(range(256)) * 4096  # 1 MiB
+SIZE = len(CONTENT)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
+ADVICE = "use a local file"
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Serves CONTENT at every path; the path's words choose a fault of the server."""
+    """Serves CONTENT at every path, or misbehaves in the way that the path names."""
 
     def do_GET(self):
-        asked = self.headers.get("Range")
-        self.server.ranges.append(asked)
-        if "missing" in self.path:
+        asked, fault = self.headers.get("Range"), self.path[1:]
+        self.server.requests.append(asked)
+        start = int(re.fullmatch(r"bytes=(\d+)-", asked)[1]) if asked else 0
+        if fault == "missing":
             self.send_error(404)
             return
-        start = 0
-        if asked and "rangeless" not in self.path:
-            start = int(re.fullmatch(r"bytes=(\d+)-", asked)[1])
-            if start >= len(CONTENT):
-                self.send_error(416)
-                return
+        if fault == "rangeless":
+            start = 0
+        if start >= SIZE:
+            self.send_error(416)
+            return
         self.send_response(206 if start else 200)
-        if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}")
-        self.send_header("Content-Length", str(len(CONTENT) - start))
+        if start and fault != "silent":
+            first = start + (fault == "shifted")
+            self.send_header("Content-Range", f"bytes {first}-{SIZE - 1}/{SIZE}")
+        self.send_header("Content-Length", str(SIZE - start))
         self.end_headers()
-        cut = self.path in ("/cut", "/reset") and not asked
-        self.wfile.write(CONTENT[start : len(CONTENT) // 2 if cut else None])
-        if self.path == "/reset" and cut:
+        broken = fault in ("cut", "reset") and len(self.server.requests) == 1
+        self.wfile.write(CONTENT[start : SIZE // 2 if broken else None])
+        if broken and fault == "reset":
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
 
@@ -53,7 +52,8 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server():
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.ranges = []
+        server.requests = []
+        server.handle_error = lambda *_: None  # a client that hangs up is no news
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield server
         server.shutdown()
@@ -71,103 +71,81 @@ def path(tmp_path):
 
 @pytest.fixture
 def partial(path):
+    """What an earlier call left of the file."""
     path.parent.mkdir()
-    return path.with_name("archive.tar.gz.partial")
-
-
-def complaint(*arguments):
-    with pytest.raises(InputError) as caught:
-        download(*arguments)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
-
-
-def test_a_download_arrives_whole_and_tells_its_progress(url, path, caplog):
-    with caplog.at_level(logging.INFO):
-        download(f"{url}/file", path, SHA256)
-    assert path.read_bytes() == CONTENT
-    assert [file.name for file in path.parent.iterdir()] == [path.name]
-    assert 2 <= len(caplog.messages) <= 10
-    assert caplog.messages[-1] == "downloaded 100 % of 8.4 MB"
-
-
-def test_a_partial_download_goes_on_where_it_stopped(server, url, path, partial):
+    partial = path.with_name("archive.tar.gz.partial")
     partial.write_bytes(CONTENT[:1000])
-    download(f"{url}/file", path, SHA256)
-    assert server.ranges == ["bytes=1000-"]
+    return partial
+
+
+def refusal(url, path, sha256=SHA256):
+    with pytest.raises(InputError) as caught:
+        download(url, path, sha256, ADVICE)
+    message = str(caught.value)
+    assert message.startswith(url) and "\n" not in message
+    assert not path.exists()
+    return message
+
+
+def test_a_download_arrives_whole_and_logs_its_progress(url, path, caplog):
+    with caplog.at_level(logging.INFO):
+        download(f"{url}/file", path, SHA256, ADVICE)
+    assert path.read_bytes() == CONTENT
+    assert list(path.parent.iterdir()) == [path]
+    assert 2 <= len(caplog.messages) <= 10
+    assert caplog.messages[-1] == "downloaded 100 % of 1.0 MB"
+
+
+@pytest.mark.parametrize(
+    ("kind", "held", "requests"),
+    [
+        ("file", CONTENT[:1000], ["bytes=1000-"]),
+        ("file", bytes(SIZE), [f"bytes={SIZE}-", None]),
+        ("file", bytes(SIZE + 1), [f"bytes={SIZE + 1}-", None]),
+        ("rangeless", CONTENT[:1000], ["bytes=1000-"]),
+        ("rangeless", bytes(SIZE + 1), [f"bytes={SIZE + 1}-"]),
+    ],
+    ids=["resumes", "wrong", "too long", "no ranges", "no ranges, too long"],
+)
+def test_a_download_resumes_or_starts_over(server, url, path, partial, kind, held, requests):
+    partial.write_bytes(held)
+    download(f"{url}/{kind}", path, SHA256, ADVICE)
+    assert server.requests == requests
     assert path.read_bytes() == CONTENT
     assert not partial.exists()
 
 
-def test_a_broken_connection_keeps_the_partial_for_the_next_call(server, url, path):
-    message = complaint(f"{url}/cut", path, SHA256, "use a local file")
-    assert message.startswith(f"{url}/cut") and message.endswith("use a local file")
-    assert f"{len(CONTENT) // 2} of {len(CONTENT)} bytes" in message
-    assert not path.exists()
-    download(f"{url}/cut", path, SHA256)
-    assert server.ranges == [None, f"bytes={len(CONTENT) // 2}-"]
+@pytest.mark.parametrize("kind", ["cut", "reset"])
+def test_a_broken_connection_is_reported_and_the_next_call_completes(server, url, path, kind):
+    message = refusal(f"{url}/{kind}", path)
+    assert message.endswith(f"; {ADVICE}")
+    download(f"{url}/{kind}", path, SHA256, ADVICE)
     assert path.read_bytes() == CONTENT
+    if kind == "cut":
+        assert f"broke after {SIZE // 2} of {SIZE} bytes" in message
+        assert server.requests == [None, f"bytes={SIZE // 2}-"]
 
 
-def test_a_reset_connection_is_told_and_mended_by_the_next_call(url, path):
-    message = complaint(f"{url}/reset", path, SHA256, "use a local file")
-    assert message.startswith(f"{url}/reset") and message.endswith("use a local file")
-    download(f"{url}/reset", path, SHA256)
-    assert path.read_bytes() == CONTENT
-
-
-def test_a_server_without_ranges_starts_over(url, path, partial):
-    partial.write_bytes(CONTENT[:1000])
-    download(f"{url}/rangeless", path, SHA256)
-    assert path.read_bytes() == CONTENT
-
-
-@pytest.mark.parametrize("kind", ["file", "rangeless"])
-@pytest.mark.parametrize("excess", [0, 1000])
-def test_a_partial_as_long_as_the_file_or_longer_starts_over(url, path, partial, kind, excess):
-    partial.write_bytes(bytes(len(CONTENT) + excess))
-    download(f"{url}/{kind}", path, SHA256)
-    assert path.read_bytes() == CONTENT
-
-
-def test_a_wrong_checksum_leaves_nothing(url, path):
-    message = complaint(f"{url}/file", path, "0" * 64)
-    assert message.startswith(f"{url}/file") and SHA256 in message
-    assert list(path.parent.iterdir()) == []
-
-
-def test_a_missing_file_is_told_with_the_advice(url, path):
-    message = complaint(f"{url}/missing", path, SHA256, "use a local file")
-    assert message == f"{url}/missing: cannot download: HTTP 404 Not Found; use a local file"
-
-
-def test_a_missing_file_leaves_the_partial_alone(url, path, partial):
-    partial.write_bytes(CONTENT[:1000])
-    complaint(f"{url}/missing", path, SHA256)
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("missing", "HTTP 404 Not Found"),
+        ("shifted", "the server sent bytes from 1001, not 1000"),
+        ("silent", "the server sent a part without saying which"),
+    ],
+)
+def test_a_wrong_answer_is_reported_and_leaves_the_partial_alone(url, path, partial, kind, reason):
+    assert refusal(f"{url}/{kind}", path) == f"{url}/{kind}: cannot download: {reason}; {ADVICE}"
     assert partial.read_bytes() == CONTENT[:1000]
 
 
-def test_a_refused_connection_is_told(path):
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{unused.getsockname()[1]}/file"
-        assert complaint(url, path, SHA256).startswith(f"{url}: cannot download")
+def test_a_wrong_checksum_leaves_nothing(url, path):
+    assert SHA256 in refusal(f"{url}/file", path, "0" * 64)
+    assert list(path.parent.iterdir()) == []
 
 
-def test_an_unknown_host_is_told(path):
-    assert "cannot download" in complaint("http://no-such-host.invalid/file", path, SHA256)
-
-
-@pytest.mark.parametrize("url", ["file:///etc/hostname", "ftp://127.0.0.1/file", "archive.tar.gz"])
-def test_other_schemes_are_refused(path, url):
-    assert "only http and https" in complaint(url, path, SHA256)
-
-
-def test_the_entry_gives_advice_in_its_one_line(url, path):
-    entry = [sys.executable, SCRIPTS / "download_archive.py", "--url", f"{url}/missing"]
-    result = subprocess.run(
-        [*entry, "--sha256", SHA256, "--output", path], capture_output=True, text=True, timeout=60
-    )
-    assert result.returncode == 1
-    assert len(result.stderr.splitlines()) == 1
-    assert "dataset.source: synthetic" in result.stderr
+def test_no_server_and_other_schemes_are_refused(path):
+    for url in ("http://127.0.0.1:9/file", "http://no-such-host.invalid/file"):
+        assert "cannot download" in refusal(url, path)
+    for url in ("file:///etc/hostname", "ftp://127.0.0.1/file", "archive.tar.gz"):
+        assert "only http and https" in refusal(url, path)

@@ -1,35 +1,37 @@
 # One evaluator for every framework, then statistics, figures and the report.
 
 FIGURES = ("learning_curves", "accuracy", "confusion", "accuracy_time")
-# What stands for the study in an analysis: names and facts of the runs, not thousands of paths.
+# What represents the study in an analysis: names and facts of the runs, not thousands of paths.
 STUDY_SETTINGS = {
-    "runs": {
-        run: {
-            "framework": CONFIGURATION.framework(run),
-            "model": CONFIGURATION.model(run),
-            "weights": CONFIGURATION.weights(run).source,
-        }
-        for run in CONFIGURATION.runs
-    },
-    "seeds": CONFIGURATION.seeds,
+    **{f"runs.{run}.framework": STUDY.framework(run) for run in STUDY.runs},
+    **{f"runs.{run}.model": STUDY.model(run) for run in STUDY.runs},
+    **{f"runs.{run}.weights": STUDY.weights(run).source for run in STUDY.runs},
+    "seeds": STUDY.seeds,
+}
+REPORT = STUDY.config.report
+MARGIN = {"equivalence_margin": REPORT.equivalence_margin}
+TEXTS = {
+    "study": STUDY.name,
+    "title": REPORT.title,
+    "introduction": REPORT.introduction,
 }
 
 
 rule evaluate_runs:
     input:
-        code=code("evaluate_runs.py", "analysis"),
+        code=code("evaluate_runs.py", environment="analysis"),
         predictions=run_files("predictions.parquet"),
         histories=run_files("history.csv"),
         provenances=run_files("provenance.json"),
     output:
         report(
-            f"{STUDY}/metrics.csv",
+            f"{STUDY.folder}/metrics.csv",
             caption="../report/metrics.rst",
             category="Tables",
             labels={"table": "metrics"},
         ),
     log:
-        f"{STUDY}/logs/evaluate_runs.log",
+        f"{STUDY.folder}/logs/evaluate_runs.log",
     conda:
         "../../envs/analysis.yaml"
     container:
@@ -38,30 +40,29 @@ rule evaluate_runs:
         mem_mb=2000,
         runtime=15,
     params:
-        settings=canonical(STUDY_SETTINGS),
-        directory=runs_directory,
+        *settings(STUDY_SETTINGS),
     message:
-        "Judging every run by its predictions"
+        "Evaluating predictions"
     shell:
-        "python {input.code[0]} --directory {params.directory} --settings {params.settings:q}"
-        " --output {output} --log {log}"
+        "python {input.code[0]:q} {params:q} --directory $(dirname {output:q})/runs"
+        " --output {output:q} --log {log:q}"
 
 
 rule compare_runs:
     input:
-        code=code("compare_runs.py", "analysis"),
+        code=code("compare_runs.py", environment="analysis"),
         predictions=run_files("predictions.parquet"),
         histories=run_files("history.csv"),
         provenances=run_files("provenance.json"),
     output:
         report(
-            f"{STUDY}/comparisons.csv",
+            f"{STUDY.folder}/comparisons.csv",
             caption="../report/comparisons.rst",
             category="Tables",
             labels={"table": "comparisons"},
         ),
     log:
-        f"{STUDY}/logs/compare_runs.log",
+        f"{STUDY.folder}/logs/compare_runs.log",
     conda:
         "../../envs/analysis.yaml"
     container:
@@ -70,30 +71,26 @@ rule compare_runs:
         mem_mb=2000,
         runtime=15,
     params:
-        settings=canonical(
-            STUDY_SETTINGS
-            | {"equivalence_margin": CONFIGURATION.report["equivalence_margin"]}
-        ),
-        directory=runs_directory,
+        *settings(STUDY_SETTINGS | MARGIN),
     message:
         "Comparing each pair of runs"
     shell:
-        "python {input.code[0]} --directory {params.directory} --settings {params.settings:q}"
-        " --output {output} --log {log}"
+        "python {input.code[0]:q} {params:q} --directory $(dirname {output:q})/runs"
+        " --output {output:q} --log {log:q}"
 
 
 rule plot_figures:
     input:
-        code=code("plot_figures.py", "analysis"),
-        metrics=f"{STUDY}/metrics.csv",
+        code=code("plot_figures.py", environment="analysis"),
+        metrics=f"{STUDY.folder}/metrics.csv",
         predictions=run_files("predictions.parquet"),
         histories=run_files("history.csv"),
         provenances=run_files("provenance.json"),
     output:
-        expand(f"{STUDY}/figures/{{figure}}.svg", figure=FIGURES),
+        expand(f"{STUDY.folder}/figures/{{figure}}.svg", figure=FIGURES),
         **{
             figure: report(
-                f"{STUDY}/figures/{figure}.png",
+                f"{STUDY.folder}/figures/{figure}.png",
                 caption=f"../report/{figure}.rst",
                 category="Figures",
                 labels={"figure": figure.replace("_", " ")},
@@ -101,7 +98,7 @@ rule plot_figures:
             for figure in FIGURES
         },
     log:
-        f"{STUDY}/logs/plot_figures.log",
+        f"{STUDY.folder}/logs/plot_figures.log",
     conda:
         "../../envs/analysis.yaml"
     container:
@@ -110,44 +107,37 @@ rule plot_figures:
         mem_mb=2000,
         runtime=15,
     params:
-        settings=canonical(
-            STUDY_SETTINGS
-            | {"style": {"format": ["png", "svg"], **CONFIGURATION.report["figures"]}}
-        ),
-        directory=runs_directory,
-        figures=lambda wildcards, output: str(Path(output[0]).parent),
+        *settings(STUDY_SETTINGS | {"dpi": REPORT.figures.dpi}),
     message:
-        "Drawing the figures"
+        "Plotting the figures"
     shell:
-        "python {input.code[0]} --directory {params.directory} --settings {params.settings:q}"
-        " --metrics {input.metrics} --figures {params.figures} --log {log}"
+        "python {input.code[0]:q} {params:q} --directory $(dirname {input.metrics:q})/runs"
+        " --metrics {input.metrics:q} --figures $(dirname {output.accuracy:q}) --log {log:q}"
 
 
 rule write_report:
     input:
-        code=code("write_report.py", "analysis"),
+        **{name: f"{STUDY.folder}/figures/{name}.png" for name in FIGURES},
+        code=code("write_report.py", environment="analysis"),
         template=local(str(WORKFLOW / "report" / "report.md.jinja")),
-        reference=local(CONFIGURATION.report["reference"] or []),
-        metrics=f"{STUDY}/metrics.csv",
-        comparisons=f"{STUDY}/comparisons.csv",
-        # With one framework alone there is nothing to hold against it.
-        parity=(
-            [PARITY_LADDER, PARITY_AUDIT] if len(CONFIGURATION.frameworks) > 1 else []
-        ),
-        statistics=f"{DATA}/statistics.json",
-        figures=expand(f"{STUDY}/figures/{{figure}}.png", figure=FIGURES),
+        reference=local(REPORT.reference or []),
+        metrics=f"{STUDY.folder}/metrics.csv",
+        comparisons=f"{STUDY.folder}/comparisons.csv",
+        # With one framework alone there is nothing to compare it with.
+        parity=PARITY_TABLES if len(STUDY.frameworks) > 1 else [],
+        statistics=f"{STUDY.data_folder}/statistics.json",
         predictions=run_files("predictions.parquet"),
         histories=run_files("history.csv"),
         provenances=run_files("provenance.json"),
     output:
         report(
-            f"{STUDY}/report.md",
+            f"{STUDY.folder}/report.md",
             caption="../report/report.rst",
             category="Report",
             labels={"document": "report"},
         ),
     log:
-        f"{STUDY}/logs/write_report.log",
+        f"{STUDY.folder}/logs/write_report.log",
     conda:
         "../../envs/analysis.yaml"
     container:
@@ -156,25 +146,11 @@ rule write_report:
         mem_mb=2000,
         runtime=15,
     params:
-        settings=canonical(
-            STUDY_SETTINGS
-            | {
-                "study": CONFIGURATION.study,
-                "title": CONFIGURATION.report["title"],
-                "introduction": CONFIGURATION.report["introduction"],
-                "equivalence_margin": CONFIGURATION.report["equivalence_margin"],
-            }
-        ),
-        directory=runs_directory,
-        figures=lambda wildcards, input: str(Path(input.figures[0]).parent),
-        reference=lambda wildcards, input: (
-            f"--reference {input.reference}" if input.reference else ""
-        ),
-        parity=parity_options,
+        *settings(STUDY_SETTINGS | MARGIN | TEXTS),
     message:
         "Writing the report"
     shell:
-        "python {input.code[0]} --directory {params.directory} --settings {params.settings:q}"
-        " --metrics {input.metrics} --comparisons {input.comparisons}"
-        " --statistics {input.statistics} {params.reference} {params.parity} --template {input.template}"
-        " --figures {params.figures} --output {output} --log {log}"
+        "python {input.code[0]:q} {params:q} --directory $(dirname {input.metrics:q})/runs"
+        " --metrics {input.metrics:q} --comparisons {input.comparisons:q} --statistics {input.statistics:q}"
+        " --reference {input.reference:q} --parity {input.parity:q} --template {input.template:q}"
+        " --figures $(dirname {input.accuracy:q}) --output {output:q} --log {log:q}"

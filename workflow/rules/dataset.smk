@@ -1,51 +1,52 @@
-# From an archive in CIFAR-10's official binary layout to tensors.
+# From an archive in CIFAR-10's official binary layout to tensors, and to Parquet beside them.
 
 
-ARCHIVE = f"{DATA}/archive.tar.gz"
-
-# One of three makes the archive. For two of them the checksum alone decides its bytes, so it alone is
-# tracked, and their commands read the same.
-FETCHING_COMMAND = (
-    "python {resources.command} --sha256 {params.sha256} --output {output} --log {log}"
+DATASET = STUDY.config.dataset
+SPLIT_SETTINGS = settings(
+    {
+        name: getattr(DATASET, name)
+        for name in ("source", "limit", "validation_fraction", "seed")
+    }
 )
-if CONFIGURATION.dataset["source"] == "synthetic":
 
-    rule draw_archive:
+# One of three rules makes the archive. For two of them the checksum defines the output.
+FETCHING_COMMAND = "python {resources.command} --sha256 {params.sha256} --output {output:q} --log {log:q}"
+if DATASET.source == "synthetic":
+
+    rule generate_archive:
         input:
-            code=code("draw_archive.py"),
+            code=code("generate_archive.py"),
         output:
-            ARCHIVE,
+            STUDY.archive,
         log:
-            f"{DATA}/logs/draw_archive.log",
+            f"{STUDY.archive}.log",
         conda:
             "../../envs/analysis.yaml"
         container:
             image("analysis")
         params:
-            settings=canonical(CONFIGURATION.dataset["synthetic"]),
+            *settings(DATASET.synthetic),
         message:
-            "Drawing synthetic images"
+            "Generating synthetic images"
         shell:
-            "python {input.code[0]} --settings {params.settings:q} --output {output} --log {log}"
+            "python {input.code[0]:q} {params:q} --output {output:q} --log {log:q}"
 
-elif CONFIGURATION.dataset["archive"]:
+elif DATASET.archive:
 
     rule import_archive:
         output:
-            ensure(ARCHIVE, sha256=CONFIGURATION.dataset["sha256"].lower()),
+            ensure(STUDY.archive, sha256=DATASET.sha256.lower()),
         log:
-            f"{DATA}/logs/import_archive.log",
+            f"{STUDY.archive}.log",
         localrule: True
         conda:
             "../../envs/analysis.yaml"
         container:
             image("analysis")
         resources:
-            command=command(
-                "import_archive.py", "--archive", CONFIGURATION.dataset["archive"]
-            ),
+            command=untracked_command("import_archive.py", "--archive", DATASET.archive),
         params:
-            sha256=CONFIGURATION.dataset["sha256"].lower(),
+            sha256=DATASET.sha256.lower(),
         message:
             "Checking and copying the local archive"
         shell:
@@ -55,9 +56,9 @@ else:
 
     rule download_archive:
         output:
-            ensure(ARCHIVE, sha256=CONFIGURATION.dataset["sha256"].lower()),
+            ensure(STUDY.archive, sha256=DATASET.sha256.lower()),
         log:
-            f"{DATA}/logs/download_archive.log",
+            f"{STUDY.archive}.log",
         retries: 3
         localrule: True
         conda:
@@ -65,55 +66,52 @@ else:
         container:
             image("analysis")
         resources:
-            command=command(
-                "download_archive.py", "--url", CONFIGURATION.dataset["url"]
-            ),
+            command=untracked_command("download_archive.py", "--url", DATASET.url),
         params:
-            sha256=CONFIGURATION.dataset["sha256"].lower(),
+            sha256=DATASET.sha256.lower(),
         message:
             "Downloading CIFAR-10"
         shell:
             FETCHING_COMMAND
 
 
-rule build_parquet:
-    input:
-        code=code("build_parquet.py"),
-        archive=ARCHIVE,
-    output:
-        train=f"{DATA}/train.parquet",
-        test=f"{DATA}/test.parquet",
-    log:
-        f"{DATA}/logs/build_parquet.log",
-    conda:
-        "../../envs/analysis.yaml"
-    container:
-        image("analysis")
-    threads: 4
-    resources:
-        mem_mb=2000,
-        runtime=15,
-    params:
-        settings=canonical({"official": CONFIGURATION.dataset["source"] == "cifar10"}),
-    message:
-        "Turning the archive into Parquet"
-    shell:
-        "python {input.code[0]} --archive {input.archive} --settings {params.settings:q}"
-        " --threads {threads} --train {output.train} --test {output.test} --log {log}"
-
-
 rule build_tensors:
     input:
         code=code("build_tensors.py"),
-        train=f"{DATA}/train.parquet",
-        test=f"{DATA}/test.parquet",
+        archive=STUDY.archive,
     output:
-        train=f"{DATA}/train.safetensors",
-        validation=f"{DATA}/validation.safetensors",
-        test=f"{DATA}/test.safetensors",
-        statistics=f"{DATA}/statistics.json",
+        train=f"{STUDY.data_folder}/train.safetensors",
+        validation=f"{STUDY.data_folder}/validation.safetensors",
+        test=f"{STUDY.data_folder}/test.safetensors",
+        statistics=f"{STUDY.data_folder}/statistics.json",
     log:
-        f"{DATA}/logs/build_tensors.log",
+        f"{STUDY.data_folder}/logs/build_tensors.log",
+    conda:
+        "../../envs/analysis.yaml"
+    container:
+        image("analysis")
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    params:
+        *SPLIT_SETTINGS,
+    message:
+        "Splitting the images into tensors for training, validation and test"
+    shell:
+        "python {input.code[0]:q} {params:q} --archive {input.archive:q} --train {output.train:q}"
+        " --validation {output.validation:q} --test {output.test:q}"
+        " --statistics {output.statistics:q} --log {log:q}"
+
+
+rule build_parquet:
+    input:
+        code=code("build_parquet.py"),
+        archive=STUDY.archive,
+    output:
+        train=f"{STUDY.data_folder}/train.parquet",
+        test=f"{STUDY.data_folder}/test.parquet",
+    log:
+        f"{STUDY.data_folder}/logs/build_parquet.log",
     conda:
         "../../envs/analysis.yaml"
     container:
@@ -123,15 +121,9 @@ rule build_tensors:
         mem_mb=2000,
         runtime=15,
     params:
-        settings=canonical(
-            {
-                name: CONFIGURATION.dataset[name]
-                for name in ("limit", "validation_fraction", "seed")
-            }
-        ),
+        *SPLIT_SETTINGS,
     message:
-        "Splitting the images into tensors for training, validation and test"
+        "Writing the images as Parquet"
     shell:
-        "python {input.code[0]} --train-parquet {input.train} --test-parquet {input.test}"
-        " --settings {params.settings:q} --threads {threads} --train {output.train} --validation {output.validation}"
-        " --test {output.test} --statistics {output.statistics} --log {log}"
+        "python {input.code[0]:q} {params:q} --archive {input.archive:q} --threads {threads}"
+        " --train {output.train:q} --test {output.test:q} --log {log:q}"

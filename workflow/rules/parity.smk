@@ -1,78 +1,88 @@
-# Do the frameworks do the same? Each measures itself, in its own environment; then they are compared.
+# Do the frameworks do the same? Each backend measures itself in its own environment; then the measurements
+# are compared.
 
+from twinbench.parity.cases import parity_settings
 
-PARITY_QUANTITIES = {
-    framework: f"{STUDY}/parity/{framework}.safetensors"
-    for framework in CONFIGURATION.frameworks
+PARITY_SETTINGS = parity_settings(STUDY)
+PRETRAINED_CASES = [
+    case for case in PARITY_SETTINGS.cases.values() if case.weights_id is not None
+]
+MEASUREMENTS = {
+    backend: f"{STUDY.folder}/parity/{backend}.safetensors"
+    for backend in STUDY.frameworks
 }
-# All evaluate the weights that the first framework trains.
-TRAINED = f"{STUDY}/parity/trained.safetensors"
+# All backends evaluate the weights that the first one trains.
+TRAINED = f"{STUDY.folder}/parity/trained.safetensors"
+PARITY_TABLES = [f"{STUDY.folder}/parity.csv", f"{STUDY.folder}/parity-audit.csv"]
 
-for FRAMEWORK in PARITY_QUANTITIES:
-    FIRST = FRAMEWORK == CONFIGURATION.frameworks[0]
+for BACKEND in MEASUREMENTS:
+    FIRST = BACKEND == STUDY.frameworks[0]
 
     rule:
         name:
-            f"measure_{FRAMEWORK}"
+            f"measure_{BACKEND}"
         input:
             **({} if FIRST else {"trained": TRAINED}),
-            code=code(f"measure_{FRAMEWORK}.py", FRAMEWORK),
-            train=f"{DATA}/train.safetensors",
-            validation=f"{DATA}/validation.safetensors",
-            weights=weights_of_twins,
-            official=official_files_of_twins,
+            code=backend_code("measure_parity.py", BACKEND, "parity"),
+            train=f"{STUDY.data_folder}/train.safetensors",
+            validation=f"{STUDY.data_folder}/validation.safetensors",
+            weights=[
+                framework_free_file(case.model, case.weights_id)
+                for case in PRETRAINED_CASES
+            ],
+            library=[
+                library_file(case.model, case.weights_id) for case in PRETRAINED_CASES
+            ],
         output:
             **({"trained": TRAINED} if FIRST else {}),
-            quantities=PARITY_QUANTITIES[FRAMEWORK],
+            quantities=MEASUREMENTS[BACKEND],
         log:
-            f"{STUDY}/logs/measure_{FRAMEWORK}.log",
+            f"{STUDY.folder}/logs/measure_{BACKEND}.log",
         priority: 1  # these wait for each other, so they start early
         conda:
-            f"../../envs/{FRAMEWORK}.yaml"
+            f"../../envs/{BACKEND}.yaml"
         container:
-            image(FRAMEWORK)
+            image(BACKEND)
         threads: 1
         resources:
             mem_mb=6000,
             runtime=60,
             gpu=1,
         params:
-            settings=canonical(
-                {"seed": CONFIGURATION.seeds[0], "twins": CONFIGURATION.twins()}
-            ),
-            exchange=lambda wildcards, input, output: (
-                f"--trained {input.trained}"
-                if "trained" in input.keys()
-                else f"--trained-output {output.trained}"
-            ),
+            *settings(PARITY_SETTINGS),
         message:
-            f"Measuring {FRAMEWORK} for the parity of the twins"
+            f"Measuring the parity of {BACKEND}"
         shell:
-            "python {input.code[0]} --settings {params.settings:q} --threads {threads}"
-            " --train {input.train} --validation {input.validation}"
-            " --weights {input.weights} --official {input.official:q} {params.exchange}"
-            " --output {output.quantities} --log {log}"
+            f"python {{input.code[0]:q}} {{params:q}} --backend {BACKEND} --threads {{threads}}"
+            " --train {input.train:q} --validation {input.validation:q}"
+            " --weights {input.weights:q} --library {input.library:q}"
+            + (
+                " --trained-output {output.trained:q}"
+                if FIRST
+                else " --trained {input.trained:q}"
+            )
+            + " --output {output.quantities:q} --log {log:q}"
 
 
 rule check_parity:
     input:
-        code=code("check_parity.py", "analysis"),
-        measurements=list(PARITY_QUANTITIES.values()),
+        code=code("check_parity.py", environment="analysis"),
+        measurements=list(MEASUREMENTS.values()),
     output:
-        ladder=report(
-            PARITY_LADDER,
+        suite=report(
+            PARITY_TABLES[0],
             caption="../report/parity.rst",
             category="Tables",
             labels={"table": "parity of the twins"},
         ),
         audit=report(
-            PARITY_AUDIT,
+            PARITY_TABLES[1],
             caption="../report/parity_audit.rst",
             category="Tables",
             labels={"table": "audit of the twins"},
         ),
     log:
-        f"{STUDY}/logs/check_parity.log",
+        f"{STUDY.folder}/logs/check_parity.log",
     conda:
         "../../envs/analysis.yaml"
     container:
@@ -83,5 +93,5 @@ rule check_parity:
     message:
         "Comparing what the frameworks measured"
     shell:
-        "python {input.code[0]} --measurements {input.measurements}"
-        " --output {output.ladder} --audit {output.audit} --log {log}"
+        "python {input.code[0]:q} --measurements {input.measurements:q}"
+        " --output {output.suite:q} --audit {output.audit:q} --log {log:q}"

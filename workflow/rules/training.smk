@@ -1,86 +1,71 @@
-# One job a (run, seed); the two rules differ in framework and environment alone.
+# One job for each run and seed; the backends differ in environment and in the suffix of their models.
+
+from twinbench.backends import model_suffix
+
+# By run: everything that decides a training, apart from seed, data and initial weights.
+RUN_SETTINGS = {
+    run: {
+        "run": run,
+        "framework": STUDY.framework(run),
+        "model": STUDY.model(run),
+        "weights.source": STUDY.weights(run).source,
+        "weights.file": STUDY.weights(run).file,
+        "dataset.name": Path(STUDY.data_folder).name,
+        "dataset.source": STUDY.config.dataset.source,
+        "training": STUDY.training(run),
+    }
+    for run in STUDY.runs
+}
 
 
-TRAINING_COMMAND = (
-    "python {input.code[0]} --settings {params.settings:q} --seed {wildcards.seed}"
-    " --threads {threads} --checkpoint-steps {resources.checkpoint_steps} --train {input.train} --validation {input.validation}"
-    " --test {input.test} {params.weights} --history {output.history}"
-    " --predictions {output.predictions} --provenance {output.provenance}"
-    " --model {output.model} --tensorboard {output.tensorboard} --log {log}"
-)
+def initial_weights(wildcards):
+    model, weights = STUDY.model(wildcards.run), STUDY.weights(wildcards.run)
+    return (
+        [framework_free_file(model, weights.weights_id)] if weights.weights_id else []
+    )
 
 
-rule train_pytorch:
-    input:
-        code=code("train_pytorch.py", "pytorch"),
-        train=f"{DATA}/train.safetensors",
-        validation=f"{DATA}/validation.safetensors",
-        test=f"{DATA}/test.safetensors",
-        weights=starting_weights,
-    output:
-        history=f"{RUN}/history.csv",
-        predictions=f"{RUN}/predictions.parquet",
-        provenance=f"{RUN}/provenance.json",
-        model=f"{RUN}/model.safetensors",
-        tensorboard=directory(f"{RUN}/tensorboard"),
-    log:
-        f"{RUN}/train.log",
-    benchmark:
-        f"{RUN}/benchmark.jsonl"
-    wildcard_constraints:
-        run=runs_of("pytorch"),
-    conda:
-        "../../envs/pytorch.yaml"
-    container:
-        image("pytorch")
-    threads: threads_of_a_training
-    resources:
-        mem_mb=6000,
-        runtime=480,
-        gpu=1,
-        checkpoint_steps=0,  # no part of the experiment, so not tracked
-    params:
-        settings=run_settings,
-        weights=lambda wildcards, input: [f"--weights {path}" for path in input.weights],
-    message:
-        "Training {wildcards.run}, seed {wildcards.seed}"
-    shell:
-        TRAINING_COMMAND
+for BACKEND in BACKENDS:
 
-
-rule train_tensorflow:
-    input:
-        code=code("train_tensorflow.py", "tensorflow"),
-        train=f"{DATA}/train.safetensors",
-        validation=f"{DATA}/validation.safetensors",
-        test=f"{DATA}/test.safetensors",
-        weights=starting_weights,
-    output:
-        history=f"{RUN}/history.csv",
-        predictions=f"{RUN}/predictions.parquet",
-        provenance=f"{RUN}/provenance.json",
-        model=f"{RUN}/model.keras",
-        tensorboard=directory(f"{RUN}/tensorboard"),
-    log:
-        f"{RUN}/train.log",
-    benchmark:
-        f"{RUN}/benchmark.jsonl"
-    wildcard_constraints:
-        run=runs_of("tensorflow"),
-    conda:
-        "../../envs/tensorflow.yaml"
-    container:
-        image("tensorflow")
-    threads: threads_of_a_training
-    resources:
-        mem_mb=6000,
-        runtime=480,
-        gpu=1,
-        checkpoint_steps=0,  # no part of the experiment, so not tracked
-    params:
-        settings=run_settings,
-        weights=lambda wildcards, input: [f"--weights {path}" for path in input.weights],
-    message:
-        "Training {wildcards.run}, seed {wildcards.seed}"
-    shell:
-        TRAINING_COMMAND
+    rule:
+        name:
+            f"train_{BACKEND}"
+        input:
+            code=backend_code("train.py", BACKEND, "backend"),
+            train=f"{STUDY.data_folder}/train.safetensors",
+            validation=f"{STUDY.data_folder}/validation.safetensors",
+            test=f"{STUDY.data_folder}/test.safetensors",
+            weights=initial_weights,
+        output:
+            history=f"{RUN}/history.csv",
+            predictions=f"{RUN}/predictions.parquet",
+            provenance=f"{RUN}/provenance.json",
+            model=f"{RUN}/model.{model_suffix(BACKEND)}",
+            tensorboard=directory(f"{RUN}/tensorboard"),
+        log:
+            f"{RUN}/train.log",
+        benchmark:
+            f"{RUN}/benchmark.jsonl"
+        wildcard_constraints:
+            run=runs_of(BACKEND),
+        conda:
+            f"../../envs/{BACKEND}.yaml"
+        container:
+            image(BACKEND)
+        threads: cores_for_each(len(STUDY.runs) * len(STUDY.seeds))
+        resources:
+            mem_mb=6000,
+            runtime=480,
+            gpu=1,
+            checkpoint_steps=0,  # does not change the result, so it is not tracked
+        params:
+            *settings_by("run", RUN_SETTINGS),
+        message:
+            "Training {wildcards.run}, seed {wildcards.seed}"
+        shell:
+            "python {input.code[0]:q} {params:q} --seed {wildcards.seed} --threads {threads}"
+            " --checkpoint-steps {resources.checkpoint_steps} --train {input.train:q}"
+            " --validation {input.validation:q} --test {input.test:q} --weights {input.weights:q}"
+            " --history {output.history:q} --predictions {output.predictions:q}"
+            " --provenance {output.provenance:q} --model {output.model:q}"
+            " --tensorboard {output.tensorboard:q} --log {log:q}"

@@ -1,27 +1,27 @@
-"""Turn the archive into Parquet, one file a split."""
+"""Write the images that the study uses as Parquet, one file for training and one for testing."""
 
 import argparse
-import json
 from pathlib import Path
 
-from twinbench import command, dataset
+import numpy as np
+
+from twinbench import cli
+from twinbench.data.archive import read_archive
+from twinbench.data.parquet import write_parquet
+from twinbench.data.selection import SelectionSettings, select
 
 
 def main(arguments: argparse.Namespace) -> None:
-    official, folder = arguments.settings["official"], arguments.train.parent
-    folder.mkdir(parents=True, exist_ok=True)
-    archive = dataset.read_archive(arguments.archive, official, folder)
-    for name in ("train", "test"):
-        batches = getattr(archive, name)
-        workers = dataset.useful_workers(sum(b.records for b in batches), arguments.threads)
-        path, groups = getattr(arguments, name), dataset.groups(batches)
-        dataset.write_parquet(path, name, groups, archive.class_names, workers)
+    archive = read_archive(arguments.archive, arguments.settings.official)
+    selected = select(archive, arguments.settings)
+    train_ids = np.union1d(selected["train"].sample_ids, selected["validation"].sample_ids)
+    parts = {"train": archive.train.take(train_ids), "test": selected["test"]}
+    for name, samples in parts.items():
+        path = getattr(arguments, name)
+        write_parquet(path, name, samples, archive.class_names, arguments.threads)
 
 
 if __name__ == "__main__":
-    command.run(
-        main,
-        command.parser(
-            __doc__, archive=Path, settings=json.loads, threads=int, train=Path, test=Path
-        ),
-    )
+    parser = cli.parser(__doc__, archive=Path, threads=int, train=Path, test=Path)
+    cli.add_settings(parser, SelectionSettings)
+    cli.run(main, parser)

@@ -1,20 +1,22 @@
 """Compare each pair of runs: difference, interval, tests, verdict."""
 
-import json
 from argparse import Namespace
 from pathlib import Path
 
-from twinbench import command
-from twinbench.analysis import statistics
-from twinbench.files import written_atomically
+from twinbench import cli
+from twinbench.analysis import comparisons
+from twinbench.analysis.comparisons import ComparisonSettings
+from twinbench.analysis.results import trained_models
 
 
 def main(arguments: Namespace) -> None:
-    settings = arguments.settings
-    table = statistics.compare(arguments.directory, settings, settings["equivalence_margin"])
-    with written_atomically(arguments.output) as path:
-        table.to_csv(path, index=False)
+    settings: ComparisonSettings = arguments.settings
+    models = trained_models(arguments.directory, settings)
+    found = comparisons.compare(models, settings.equivalence_margin)
+    comparisons.write(found, arguments.output)
 
 
 if __name__ == "__main__":
-    command.run(main, command.parser(__doc__, directory=Path, settings=json.loads, output=Path))
+    parser = cli.parser(__doc__, directory=Path, output=Path)
+    cli.add_settings(parser, ComparisonSettings)
+    cli.run(main, parser)

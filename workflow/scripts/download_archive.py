@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from twinbench import command
-from twinbench.download import download
+from twinbench import cli
+from twinbench.data.download import download
 
 ADVICE = "give a local file as dataset.archive, or set dataset.source: synthetic"
 
@@ -14,4 +14,4 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    command.run(main, command.parser(__doc__, url=str, sha256=str, output=Path))
+    cli.run(main, cli.parser(__doc__, url=str, sha256=str, output=Path))

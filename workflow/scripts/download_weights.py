@@ -1,15 +1,17 @@
 """Download a publisher's weights file, resuming a partial one, and verify its checksum."""
 
+import argparse
 from pathlib import Path
 
-from twinbench import command, download
+from twinbench import cli
+from twinbench.data.download import download
 
-ADVICE = "or give a local file as the run's weights, or `proxy` to go on offline"
+ADVICE = "give a local file as the run's weights, or set weights: synthetic"
 
 
-def main(arguments):
-    download.download(arguments.url, arguments.output, arguments.checksum, advice=ADVICE)
+def main(arguments: argparse.Namespace) -> None:
+    download(arguments.url, arguments.output, arguments.checksum, ADVICE)
 
 
 if __name__ == "__main__":
-    command.run(main, command.parser(__doc__, url=str, checksum=str, output=Path))
+    cli.run(main, cli.parser(__doc__, url=str, checksum=str, output=Path))

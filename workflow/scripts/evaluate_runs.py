@@ -1,19 +1,19 @@
-"""Judge every run by its predictions: one table of metrics, a row a run and seed."""
+"""Evaluate the predictions of every run: one table of metrics, one row per run and seed."""
 
-import json
 from argparse import Namespace
 from pathlib import Path
 
-from twinbench import command
-from twinbench.analysis import metrics
-from twinbench.files import written_atomically
+from twinbench import cli
+from twinbench.analysis import metrics, tables
+from twinbench.analysis.results import StudySettings, trained_models
 
 
 def main(arguments: Namespace) -> None:
-    table = metrics.evaluate(arguments.directory, arguments.settings)
-    with written_atomically(arguments.output) as path:
-        table.to_csv(path, index=False)
+    models = trained_models(arguments.directory, arguments.settings)
+    tables.write(metrics.evaluate(models), arguments.output)
 
 
 if __name__ == "__main__":
-    command.run(main, command.parser(__doc__, directory=Path, settings=json.loads, output=Path))
+    parser = cli.parser(__doc__, directory=Path, output=Path)
+    cli.add_settings(parser, StudySettings)
+    cli.run(main, parser)

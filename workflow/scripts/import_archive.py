@@ -4,7 +4,7 @@ import argparse
 import shutil
 from pathlib import Path
 
-from twinbench import command
+from twinbench import cli
 from twinbench.errors import InputError
 from twinbench.files import verify_checksum, written_atomically
 
@@ -18,4 +18,4 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    command.run(main, command.parser(__doc__, archive=Path, sha256=str, output=Path))
+    cli.run(main, cli.parser(__doc__, archive=Path, sha256=str, output=Path))

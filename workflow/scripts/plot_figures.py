@@ -1,29 +1,24 @@
 """Draw the figures of a study into one folder."""
 
-import json
 from argparse import Namespace
 from pathlib import Path
 
-import pandas as pd
-from twinbench import command
-from twinbench.analysis import figures, metrics, study
+from twinbench import cli
+from twinbench.analysis import metrics, plotting, tables
+from twinbench.analysis.figures import FigureSettings, figures
+from twinbench.analysis.results import histories, trained_models
 
 
 def main(arguments: Namespace) -> None:
-    jobs = study.jobs(arguments.directory, arguments.settings)
-    class_names, confusions = metrics.confusions(jobs)
-    drawings = figures.draw_all(
-        metrics=pd.read_csv(arguments.metrics),
-        histories=study.histories(jobs),
-        confusions=confusions,
-        class_names=class_names,
-    )
-    for name, draw in drawings.items():
-        figures.save(draw, arguments.figures / name, arguments.settings["style"])
+    settings: FigureSettings = arguments.settings
+    models = trained_models(arguments.directory, settings)
+    class_names, confusions = metrics.confusions(models)
+    table = tables.read(arguments.metrics, metrics.COLUMNS)
+    for name, draw in figures(table, histories(models), confusions, class_names).items():
+        plotting.save(draw, arguments.figures / name, settings.dpi)
 
 
 if __name__ == "__main__":
-    command.run(
-        main,
-        command.parser(__doc__, directory=Path, settings=json.loads, metrics=Path, figures=Path),
-    )
+    parser = cli.parser(__doc__, directory=Path, metrics=Path, figures=Path)
+    cli.add_settings(parser, FigureSettings)
+    cli.run(main, parser)

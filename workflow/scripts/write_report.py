@@ -1,40 +1,43 @@
 """Write the study's report in Markdown, with relative links to its figures."""
 
-import json
 from argparse import Namespace
 from pathlib import Path
 
-import pandas as pd
-from twinbench import command
-from twinbench.analysis import metrics, report, study
+from twinbench import cli
+from twinbench.analysis import comparisons, metrics, tables
+from twinbench.analysis.results import trained_models
 from twinbench.files import written_atomically
+from twinbench.parity import comparing
+from twinbench.report import inputs
+from twinbench.report.evidence import Evidence
+from twinbench.report.inputs import ReportSettings
+from twinbench.report.render import render
 
 
 def main(arguments: Namespace) -> None:
-    jobs = study.jobs(arguments.directory, arguments.settings)
-    class_names, confusions = metrics.confusions(jobs)
-    evidence = report.Evidence(
+    models = trained_models(arguments.directory, arguments.settings)
+    class_names, confusions = metrics.confusions(models)
+    evidence = Evidence(
         settings=arguments.settings,
-        metrics=pd.read_csv(arguments.metrics),
-        comparisons=pd.read_csv(arguments.comparisons),
-        jobs=jobs,
+        metrics=tables.read(arguments.metrics, metrics.COLUMNS),
+        comparisons=comparisons.read(arguments.comparisons),
+        models=models,
         confusions=confusions,
         class_names=class_names,
-        statistics=report.read_statistics(arguments.statistics),
-        reference=report.read_reference(arguments.reference),
-        figures=report.figure_links(arguments.figures, arguments.output.parent),
-        parity=pd.read_csv(arguments.parity) if arguments.parity else None,
-        audit=pd.read_csv(arguments.audit, keep_default_na=False) if arguments.audit else None,
+        statistics=inputs.read_statistics(arguments.statistics),
+        reference=inputs.read_reference(arguments.reference) if arguments.reference else None,
+        figures=inputs.figure_links(arguments.figures, arguments.output.parent),
+        parity=tables.read(arguments.parity, comparing.COLUMNS) if arguments.parity else None,
+        audit=tables.read(arguments.audit) if arguments.audit else None,
     )
     with written_atomically(arguments.output) as path:
-        path.write_text(report.render(arguments.template, evidence), encoding="utf-8")
+        path.write_text(render(arguments.template, evidence), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    parser = command.parser(
+    parser = cli.parser(
         __doc__,
         directory=Path,
-        settings=json.loads,
         metrics=Path,
         comparisons=Path,
         statistics=Path,
@@ -42,7 +45,8 @@ if __name__ == "__main__":
         figures=Path,
         output=Path,
     )
-    parser.add_argument("--reference", type=Path, help="figures that were reported (YAML)")
-    parser.add_argument("--parity", type=Path, help="table of the parity ladder (CSV)")
-    parser.add_argument("--audit", type=Path, help="table of the audit of the twins (CSV)")
-    command.run(main, parser)
+    parser.add_argument("--reference", type=Path, help="results reported elsewhere (YAML)")
+    parser.add_argument("--parity", type=Path, help="table of the parity suite (CSV)")
+    parser.add_argument("--audit", type=Path, help="table of the audit (CSV)")
+    cli.add_settings(parser, ReportSettings)
+    cli.run(main, parser)

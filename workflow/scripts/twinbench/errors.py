@@ -1,5 +1,5 @@
-"""The one exception that stands for a fault of the input rather than of the program."""
+"""The exception for invalid input, as opposed to a bug in the program."""
 
 
 class InputError(Exception):
-    """A fault that the user can mend. Its text is one line: what is wrong, where, what to do."""
+    """Invalid input that the user can fix. Its text is one line: what is wrong, where, what to do."""

@@ -35,9 +35,9 @@ def checksums(files: dict[str, Path]) -> dict[str, str]:
 
 
 def processor() -> str:
-    """The processor's name as the system tells it."""
+    """The processor's name as the system reports it."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         lines = []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]

@@ -8,19 +8,24 @@ from twinbench.files import checksum
 
 
 @cache
-def imported_files(script: Path) -> tuple[Path, ...]:
-    """The script and every file of this package that it imports, directly or not, sorted.
+def imported_files(script: Path, *modules: str) -> tuple[Path, ...]:
+    """The script, `modules` that it imports by name at run time, and all files of this package that these
+    import, directly or not, sorted.
 
     Imports inside functions count. Nothing is run.
     """
-    folder = str(script.parent)
-    # With this folder alone to search, the libraries are unknown modules and are not followed.
-    finder = ModuleFinder(path=[folder])
+    # With this folder alone to search, libraries are unknown modules and are not followed.
+    finder = ModuleFinder(path=[str(script.parent)])
     finder.run_script(str(script))
-    files = {Path(module.__file__) for module in finder.modules.values() if module.__file__}
-    return tuple(sorted(files))
+    for module in modules:
+        finder.import_hook(module, fromlist=["*"])
+    found = (getattr(module, "__file__", None) for module in finder.modules.values())
+    return tuple(sorted({Path(file) for file in found if file}))
 
 
-def checksums(script: Path) -> dict[str, str]:
+def checksums(script: Path, *modules: str) -> dict[str, str]:
     """The SHA-256 of each of the script's `imported_files`, by its path from the script's folder."""
-    return {str(path.relative_to(script.parent)): checksum(path) for path in imported_files(script)}
+    return {
+        str(path.relative_to(script.parent)): checksum(path)
+        for path in imported_files(script, *modules)
+    }

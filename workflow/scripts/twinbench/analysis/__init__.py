@@ -1,1 +1,1 @@
-"""Framework-free judgement of the runs: metrics, statistics, figures, report."""
+"""The results of a study, framework-free: trained models, metrics, comparisons and figures."""

@@ -1,20 +1,25 @@
-"""How much of the gap between frameworks is their defaults: native runs against harmonised ones.
+"""How much of the difference between frameworks is their defaults: native against harmonised runs.
 
-Where the same net is trained in two frameworks by either protocol, the gap of the native runs minus that
-of the harmonised ones is what the defaults make of it (a difference of differences).
+Where the same network is trained in two frameworks by either protocol, the difference of the native runs
+minus that of the harmonised ones is what the defaults account for (a difference of differences).
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 from scipy import stats
 
-from twinbench.analysis import study
-from twinbench.analysis.wording import points
+from twinbench.analysis import results
+from twinbench.analysis.results import TrainedModel
+from twinbench.analysis.wording import difference_interval, framework, percentage_points
 
 _CONFIDENCE = 0.95
+
+# The run of each framework and protocol, for one network with the same weights and settings.
+_Runs = dict[tuple[str, str], str]
 
 
 @dataclass(frozen=True)
@@ -27,21 +32,21 @@ class Estimate:
 
     @property
     def clear(self) -> bool:
-        """Whether the interval leaves out zero."""
+        """Whether the interval excludes zero."""
         return self.low > 0 or self.high < 0
 
     def __str__(self) -> str:
-        return f"{points(self.value)} points ({points(self.low)} to {points(self.high)})"
+        return f"{percentage_points(self.value)} ({difference_interval(self.low, self.high)})"
 
 
 @dataclass(frozen=True)
 class Gap:
-    """The accuracy of `first` minus that of `second`, two frameworks, with the same net and weights.
+    """The accuracy of framework `first` minus that of `second`, over `seeds` trainings of each.
 
-    `seeds` is how many trainings of each stand behind it.
+    `defaults` is the part of the `native` difference that the `harmonised` one does not have.
     """
 
-    net: str
+    network: str
     first: str
     second: str
     native: Estimate
@@ -50,75 +55,71 @@ class Gap:
     seeds: int
 
 
-def gaps(jobs: list[study.Job]) -> list[Gap]:
-    """A gap for each net and pair of frameworks that has sound runs by both protocols."""
-    correct: dict[str, list[np.ndarray]] = {}
-    for job, predictions in study.predictions(jobs):
-        correct.setdefault(job.run, []).append(predictions.correct.astype(float))
-    found = []
-    for net, runs in _comparable(jobs).items():
-        frameworks = list(dict.fromkeys(framework for framework, _ in runs))
-        for first, second in combinations(frameworks, 2):
-            sides = [
-                (runs.get((first, protocol)), runs.get((second, protocol)))
-                for protocol in ("native", "harmonised")
-            ]
-            if any(run is None for side in sides for run in side):
-                continue
-            native, harmonised = (np.stack(correct[a]) - np.stack(correct[b]) for a, b in sides)
-            found.append(
-                Gap(
-                    net,
-                    first,
-                    second,
-                    _estimate(native),
-                    _estimate(harmonised),
-                    _estimate(native - harmonised),
-                    len(native),
-                )
-            )
-    return found
+def gaps(models: list[TrainedModel]) -> list[Gap]:
+    """A gap for each network and pair of frameworks with runs by both protocols, none collapsed."""
+    correct = {run: rows.astype(float) for run, rows in results.correct_predictions(models).items()}
+    return [
+        _gap(network, first, second, runs, correct)
+        for network, runs in _networks(models).items()
+        for first, second in _complete_pairs(runs)
+    ]
 
 
-def _comparable(jobs: list[study.Job]) -> dict[str, dict[tuple[str, str], str]]:
-    """For each net the run of each (framework, protocol) among runs that are alike otherwise."""
-    collapsed = {job.run for job in jobs if job.collapsed}
-    groups: dict[str, dict[tuple[str, str], str]] = {}
-    names: dict[str, str] = {}
-    for run, job in study.first_jobs(jobs).items():
+def _complete_pairs(runs: _Runs) -> Iterator[tuple[str, str]]:
+    frameworks = dict.fromkeys(framework for framework, _ in runs)
+    for pair in combinations(frameworks, 2):
+        if all((name, protocol) in runs for name in pair for protocol in ("native", "harmonised")):
+            yield pair
+
+
+def _gap(network: str, first: str, second: str, runs: _Runs, correct: dict[str, np.ndarray]) -> Gap:
+    native, harmonised = (
+        correct[runs[first, protocol]] - correct[runs[second, protocol]]
+        for protocol in ("native", "harmonised")
+    )
+    estimates = [_estimate(each) for each in (native, harmonised, native - harmonised)]
+    return Gap(network, first, second, *estimates, seeds=len(native))
+
+
+def _networks(models: list[TrainedModel]) -> dict[str, _Runs]:
+    """The runs of each network, its weights and its other settings; equal names get a number."""
+    collapsed = {model.run for model in models if model.collapsed}
+    groups: dict[str, tuple[str, _Runs]] = {}
+    for run, model in results.first_models(models).items():
         if run in collapsed:
             continue
-        noted = dict(job.provenance["settings"])
-        protocol = noted.pop("protocol", "harmonised")
-        key = json.dumps([job.provenance["model"], job.weights, noted], sort_keys=True)
-        names[key] = f"{job.provenance['model']}, weights {job.weights}"
-        groups.setdefault(key, {}).setdefault((job.provenance["framework"], protocol), run)
+        provenance = model.provenance
+        settings = dict(provenance.settings)
+        protocol = settings.pop("protocol")
+        name = f"{provenance.model}, weights {provenance.weights.source}"
+        key = json.dumps([name, settings], sort_keys=True)
+        _, runs = groups.setdefault(key, (name, {}))
+        runs.setdefault((provenance.framework, protocol), run)
+    names = [name for name, _ in groups.values()]
     return {
-        names[key]
-        if list(names.values()).count(names[key]) == 1
-        else f"{names[key]} ({index})": runs
-        for index, (key, runs) in enumerate(groups.items(), 1)
+        name if names.count(name) == 1 else f"{name} ({number})": runs
+        for number, (name, runs) in enumerate(groups.values(), 1)
     }
 
 
 def _estimate(differences: np.ndarray) -> Estimate:
     """The mean of differences (seeds, images), over the images of one seed or over several seeds."""
     values = differences[0] if len(differences) == 1 else differences.mean(axis=1)
-    mean, count = values.mean(), len(values)
-    half = stats.t.ppf((1 + _CONFIDENCE) / 2, count - 1) * values.std(ddof=1) / np.sqrt(count)
-    return Estimate(float(mean), float(mean - half), float(mean + half))
+    mean = float(values.mean())
+    half = float(stats.t.ppf((1 + _CONFIDENCE) / 2, len(values) - 1) * stats.sem(values))
+    return Estimate(mean, mean - half, mean + half)
 
 
-def finding(gap: Gap, names: dict[str, str]) -> str:
-    """What a gap says, in one sentence or two."""
-    first, second = (names.get(name, name) for name in (gap.first, gap.second))
-    said = (
-        f"{gap.net}: by their own defaults {first} minus {second} is {gap.native}, by the same protocol "
-        f"{gap.harmonised}; the defaults make {gap.defaults} of it. "
+def finding(gap: Gap) -> str:
+    """What a gap says, in two sentences."""
+    measured = (
+        f"{gap.network}: {framework(gap.first)} minus {framework(gap.second)} is {gap.native} with "
+        f"each framework's own defaults and {gap.harmonised} with the same protocol; the defaults "
+        f"account for {gap.defaults}."
     )
     if not gap.defaults.clear:
-        return said + "That is within the noise: no effect of the defaults is shown."
+        return f"{measured} That is within the noise: no effect of the defaults is shown."
     if gap.native.clear and gap.native.value * gap.defaults.value > 0:
-        share = gap.defaults.value / gap.native.value
-        return said + f"So {100 * share:.0f} % of the gap between the frameworks is their defaults."
-    return said + "So the defaults make a difference of their own."
+        percent = 100 * gap.defaults.value / gap.native.value
+        return f"{measured} That is {percent:.0f} % of the difference between the frameworks."
+    return f"{measured} So the defaults make a difference of their own."

@@ -1,51 +1,82 @@
-"""One evaluator for the predictions of every framework."""
+"""The metrics of every trained model, by one evaluator for all frameworks."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 from scipy.special import log_softmax, softmax
 from sklearn.metrics import confusion_matrix, f1_score
 from statsmodels.stats.proportion import proportion_confint
 
-from twinbench.analysis import study
-from twinbench.analysis.study import Job, Predictions
+from twinbench.analysis import results
+from twinbench.analysis.reading import Predictions
+from twinbench.analysis.results import TrainedModel
 
 CALIBRATION_BINS = 15
 
+# The columns of metrics.csv. Accuracies and the calibration error are fractions, losses in nats.
+COLUMNS: dict[str, type] = {
+    "run": str,
+    "framework": str,
+    "model": str,
+    "weights": str,
+    "seed": int,
+    "test_images": int,
+    "test_accuracy": float,
+    "accuracy_low": float,
+    "accuracy_high": float,
+    "test_loss": float,
+    "macro_f1": float,
+    "expected_calibration_error": float,
+    "epochs": int,
+    "selected_epoch": int,
+    "validation_accuracy": float,
+    "train_loss": float,
+    "train_accuracy": float,
+    "seconds_per_epoch": float,
+    "total_seconds": float,
+    "images_per_second": float,
+    "parameters": int,
+    "device": str,
+    "status": str,
+}
 
-def evaluate(directory: Path, settings: dict[str, Any]) -> pd.DataFrame:
-    """The metrics of a study, a row a (run, seed), in the order of the settings.
 
-    Fractions are 0-1, times in seconds, losses in nats. See `study.jobs` for the arguments.
-    """
-    return pd.DataFrame(
-        [
-            {**_identity(job), **_test_metrics(predictions), **_training_metrics(job)}
-            for job, predictions in study.predictions(study.jobs(directory, settings))
-        ]
-    )
+def evaluate(models: list[TrainedModel]) -> pd.DataFrame:
+    """The metrics of a study: one row per run and seed, with the columns of `COLUMNS`."""
+    rows = [
+        _facts(model) | _test_metrics(predictions) | _training_metrics(model)
+        for model, predictions in results.predictions(models)
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _identity(job: Job) -> dict[str, Any]:
+def _facts(model: TrainedModel) -> dict[str, Any]:
+    provenance = model.provenance
     return {
-        "run": job.run,
-        "framework": job.provenance["framework"],
-        "model": job.provenance["model"],
-        "weights": job.weights,
-        "seed": job.seed,
+        "run": model.run,
+        "framework": provenance.framework,
+        "model": provenance.model,
+        "weights": provenance.weights.source,
+        "seed": model.seed,
+        "epochs": provenance.epochs_run,
+        "selected_epoch": provenance.selected_epoch,
+        "total_seconds": provenance.total_seconds,
+        "parameters": provenance.parameters,
+        "device": provenance.device,
+        "status": provenance.status,
     }
 
 
 def _test_metrics(predictions: Predictions) -> dict[str, Any]:
-    correct = int(predictions.correct.sum())
-    low, high = wilson_interval(correct, len(predictions.labels))
-    # A collapsed run may hold logits that are no numbers: right or wrong can still be counted.
+    correct, images = int(predictions.correct.sum()), len(predictions.labels)
+    low, high = wilson_interval(correct, images)
+    # A collapsed run may hold logits that are NaN: right and wrong can still be counted.
     finite = predictions.finite
     return {
-        "test_images": len(predictions.labels),
-        "test_accuracy": correct / len(predictions.labels),
+        "test_images": images,
+        "test_accuracy": correct / images,
         "accuracy_low": low,
         "accuracy_high": high,
         "test_loss": cross_entropy(predictions) if finite else np.nan,
@@ -54,22 +85,16 @@ def _test_metrics(predictions: Predictions) -> dict[str, Any]:
     }
 
 
-def _training_metrics(job: Job) -> dict[str, Any]:
-    history = job.history()
-    chosen = history.loc[history["epoch"] == job.provenance["chosen_epoch"], "validation_accuracy"]
+def _training_metrics(model: TrainedModel) -> dict[str, float]:
+    history = model.history()
+    selected = history["epoch"] == model.provenance.selected_epoch
     last = history.iloc[-1]
     return {
-        "epochs": job.provenance["epochs_run"],
-        "chosen_epoch": job.provenance["chosen_epoch"],
-        "validation_accuracy": chosen.iloc[0] if len(chosen) else np.nan,
+        "validation_accuracy": history.loc[selected, "validation_accuracy"].mean(),
         "train_loss": last["train_loss"],
         "train_accuracy": last["train_accuracy"],
         "seconds_per_epoch": history["seconds"].median(),
-        "total_seconds": job.provenance["total_seconds"],
         "images_per_second": history["images_per_second"].median(),
-        "parameters": job.provenance["parameters"],
-        "device": job.provenance["device"],
-        "status": job.provenance["status"],
     }
 
 
@@ -87,7 +112,7 @@ def cross_entropy(predictions: Predictions) -> float:
 
 def macro_f1(predictions: Predictions) -> float:
     """The mean over all classes of F1; a class that is never predicted counts as 0."""
-    classes = np.arange(predictions.logits.shape[1])
+    classes = np.arange(len(predictions.class_names))
     return float(
         f1_score(
             predictions.labels,
@@ -111,17 +136,32 @@ def expected_calibration_error(predictions: Predictions) -> float:
     return float(np.abs(gaps).sum() / len(confidence))
 
 
+def accuracy_interval(rows: pd.DataFrame) -> tuple[float, float, float]:
+    """The mean test accuracy of a run's rows of the metrics and its 95 % interval, as fractions.
+
+    One seed: Wilson's over the test images. Three and more: Student's t over the seeds. Two: none (NaN).
+    """
+    values = rows["test_accuracy"].to_numpy()
+    mean = float(values.mean())
+    if len(values) == 1:
+        return mean, float(rows["accuracy_low"].iloc[0]), float(rows["accuracy_high"].iloc[0])
+    if len(values) == 2:
+        return mean, np.nan, np.nan
+    half = float(stats.t.ppf(0.975, len(values) - 1) * stats.sem(values))
+    return mean, mean - half, mean + half
+
+
 def confusion(predictions: Predictions) -> np.ndarray:
-    """Counts of test images, int64 (classes, classes): a row a true class, a column a predicted."""
-    classes = np.arange(predictions.logits.shape[1])
+    """Counts of test images, int64 (classes, classes): true classes in rows, predicted in columns."""
+    classes = np.arange(len(predictions.class_names))
     return confusion_matrix(predictions.labels, predictions.predicted, labels=classes)
 
 
-def confusions(jobs: list[Job]) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
+def confusions(models: list[TrainedModel]) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
     """The class names, and for each run its confusion matrix summed over the seeds."""
     matrices: dict[str, np.ndarray] = {}
     class_names: tuple[str, ...] = ()
-    for job, predictions in study.predictions(jobs):
-        class_names = predictions.class_names
-        matrices[job.run] = matrices.get(job.run, 0) + confusion(predictions)
+    for model, predictions in results.predictions(models):
+        class_names, counts = predictions.class_names, confusion(predictions)
+        matrices[model.run] = matrices.get(model.run, np.zeros_like(counts)) + counts
     return class_names, matrices

@@ -1,0 +1,92 @@
+"""The entry scripts of the data rules, run by themselves."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from twinbench.data.splits import load
+from twinbench.files import checksum
+
+SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
+SELECTION = "limit=60 validation_fraction=0.35 seed=7 --archive archive.tar.gz"
+BUILD_TENSORS = (
+    f"build_tensors.py source={{source}} {SELECTION} --train train.safetensors "
+    "--validation validation.safetensors --test test.safetensors --statistics statistics.json"
+)
+BUILD_PARQUET = (
+    f"build_parquet.py source={{source}} {SELECTION} --train train.parquet --test test.parquet "
+    "--threads 2"
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with an archive of synthetic images."""
+    folder = tmp_path_factory.mktemp("data")
+    run(
+        "generate_archive.py train_images=120 test_images=70 seed=5 --output archive.tar.gz", folder
+    )
+    return folder
+
+
+def run(command, folder, returncode=0):
+    """Run a script with its arguments in `folder`; returns its messages."""
+    line = [sys.executable, *f"{SCRIPTS}/{command}".split()]
+    result = subprocess.run(line, cwd=folder, capture_output=True, text=True, timeout=60)
+    assert result.returncode == returncode, result.stderr
+    return result.stderr
+
+
+def refusal(command, folder):
+    message = run(command, folder, returncode=1)
+    assert len(message.splitlines()) == 1
+    return message
+
+
+def test_parquet_holds_the_images_of_the_tensors(folder):
+    for command in (BUILD_TENSORS, BUILD_PARQUET):
+        run(command.format(source="synthetic"), folder)
+    totals = {}
+    for name, parts in (("train", ("train", "validation")), ("test", ("test",))):
+        splits = [load(folder / f"{part}.safetensors") for part in parts]
+        totals |= dict(zip(parts, map(len, splits), strict=True))
+        ids = np.concatenate([split.sample_ids for split in splits])
+        labels = np.concatenate([split.labels for split in splits])
+        table = pq.read_table(folder / f"{name}.parquet")
+        assert table["sample_id"].to_pylist() == sorted(ids)
+        assert table["label"].to_pylist() == labels[np.argsort(ids)].tolist()
+    counts = json.loads((folder / "statistics.json").read_text())["counts"]
+    assert totals == {name: sum(found.values()) for name, found in counts.items()}
+    assert totals == {"train": 39, "validation": 21, "test": 60}
+
+
+@pytest.mark.parametrize("command", [BUILD_TENSORS, BUILD_PARQUET])
+def test_cifar10_must_be_the_whole_archive(folder, command):
+    assert "expected 10000" in refusal(command.format(source="cifar10"), folder)
+
+
+def test_a_local_archive_is_copied_if_its_checksum_is_right(folder):
+    archive, output = folder / "archive.tar.gz", folder / "copies" / "archive.tar.gz"
+    command = f"import_archive.py --archive {{}} --output {output} --sha256"
+    message = refusal(f"{command.format(archive)} {'0' * 64}", folder)
+    assert f"{archive}: sha256 is {checksum(archive)}, expected 0000" in message
+    assert not output.exists()
+    run(f"{command.format(archive)} {checksum(archive)}", folder)
+    assert output.read_bytes() == archive.read_bytes()
+    assert "correct dataset.archive" in refusal(f"{command.format('missing')} {'0' * 64}", folder)
+
+
+@pytest.mark.parametrize(
+    ("script", "option", "advice"),
+    [
+        ("download_archive.py", "--sha256", "set dataset.source: synthetic"),
+        ("download_weights.py", "--checksum", "set weights: synthetic"),
+    ],
+)
+def test_a_failed_download_says_what_to_do_without_it(folder, script, option, advice):
+    command = f"{script} --url http://127.0.0.1:9/file --output file {option} {'0' * 64}"
+    assert advice in refusal(command, folder)

@@ -1,0 +1,19 @@
+"""Turn a library's weights file into framework-free weights."""
+
+import argparse
+from importlib import import_module
+from pathlib import Path
+
+from twinbench import cli
+from twinbench.networks import weights
+from twinbench.networks.architectures import ARCHITECTURES
+
+
+def main(arguments: argparse.Namespace) -> None:
+    library = import_module(f"twinbench.backends.{arguments.backend}.weights")
+    architecture = ARCHITECTURES[arguments.model]
+    weights.write(arguments.output, library.read_published(arguments.library, architecture))
+
+
+if __name__ == "__main__":
+    cli.run(main, cli.parser(__doc__, backend=str, model=str, library=Path, output=Path))

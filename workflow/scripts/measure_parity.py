@@ -1,0 +1,7 @@
+"""Measure one backend's side of the parity suite."""
+
+from twinbench import cli
+from twinbench.parity import measuring
+
+if __name__ == "__main__":
+    cli.run(measuring.execute, measuring.parser(__doc__))

@@ -1,0 +1,117 @@
+"""The trained models of a study: one for each run and seed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from twinbench.analysis import reading
+from twinbench.analysis.reading import Predictions, Provenance
+from twinbench.config.base import Settings
+from twinbench.errors import InputError
+
+
+class RunFacts(Settings):
+    """What a run is, as configured. The analysis takes it from provenance; here it makes the engine's
+    dry run say what changed."""
+
+    framework: str
+    model: str
+    weights: str
+
+
+class StudySettings(Settings):
+    """Which runs and seeds a study has, in the order of its tables."""
+
+    runs: Annotated[dict[str, RunFacts], Field(min_length=1)]
+    seeds: Annotated[list[int], Field(min_length=1)]
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A run trained with one seed, and what training recorded about it."""
+
+    run: str
+    seed: int
+    folder: Path
+    provenance: Provenance
+
+    @property
+    def collapsed(self) -> bool:
+        """Whether training found that the model gives every image the same answer."""
+        return self.provenance.status == "collapsed"
+
+    def history(self) -> pd.DataFrame:
+        """The training history, one row per epoch."""
+        return reading.read_history(self.folder / "history.csv")
+
+
+def trained_models(directory: Path, settings: StudySettings) -> list[TrainedModel]:
+    """The trained models under `directory`, in the order of the settings."""
+    found = []
+    for run in settings.runs:
+        for seed in settings.seeds:
+            folder = directory / run / f"seed-{seed}"
+            provenance = reading.read_provenance(folder / "provenance.json")
+            found.append(TrainedModel(run, seed, folder, provenance))
+    return found
+
+
+def first_models(models: list[TrainedModel]) -> dict[str, TrainedModel]:
+    """Each run's model of the first seed, in order."""
+    found: dict[str, TrainedModel] = {}
+    for model in models:
+        found.setdefault(model.run, model)
+    return found
+
+
+def predictions(models: list[TrainedModel]) -> Iterator[tuple[TrainedModel, Predictions]]:
+    """Each model with its predictions, all for the same samples with the same labels."""
+    first = None
+    for model in models:
+        path = model.folder / "predictions.parquet"
+        current = reading.read_predictions(path)
+        if not (model.collapsed or current.finite):
+            row = int(np.flatnonzero(~np.isfinite(current.logits).all(axis=1))[0])
+            raise InputError(
+                f"{path}: sample {current.sample_ids[row]} has a logit that is NaN or infinite, but "
+                f"the run is not marked as collapsed; train {model.run} again"
+            )
+        first = first or (path, current)
+        _check_same_samples(path, current, *first)
+        yield model, current
+
+
+def _check_same_samples(
+    path: Path, current: Predictions, first_path: Path, first: Predictions
+) -> None:
+    same = (
+        np.array_equal(current.sample_ids, first.sample_ids)
+        and np.array_equal(current.labels, first.labels)
+        and current.class_names == first.class_names
+    )
+    if not same:
+        raise InputError(
+            f"{path}: samples, labels or classes differ from those of {first_path}; "
+            "all runs of a study need the same test split: train the older one again"
+        )
+
+
+def correct_predictions(models: list[TrainedModel]) -> dict[str, np.ndarray]:
+    """For each run which predictions are right: bool (seeds, images)."""
+    correct: dict[str, list[np.ndarray]] = {}
+    for model, found in predictions(models):
+        correct.setdefault(model.run, []).append(found.correct)
+    return {run: np.stack(rows) for run, rows in correct.items()}
+
+
+def histories(models: list[TrainedModel]) -> dict[str, pd.DataFrame]:
+    """For each run the histories of its seeds, one below the other, with a column `seed`."""
+    tables: dict[str, list[pd.DataFrame]] = {}
+    for model in models:
+        tables.setdefault(model.run, []).append(model.history().assign(seed=model.seed))
+    return {run: pd.concat(found, ignore_index=True) for run, found in tables.items()}

@@ -1,0 +1,79 @@
+"""What a backend is.
+
+A backend builds the network of a job in its framework, executes epoch plans, and computes logits. When to
+train what, what to keep, when to stop and what to save is decided by `twinbench.training.loop`.
+
+A backend's folder holds:
+
+    __init__.py      MODEL_SUFFIX, the suffix of its model files; imports no framework
+    backend.py       a class `Backend` as below, whose constructor takes a `training.job.Job`
+    parity.py        a class `ParityBackend`, and `library_reference`: see `parity.measuring`
+    weights.py       `read_published` and `write_published`, where its library publishes weights
+    network.py, augmentation.py, audit.py, as far as it wants them
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from twinbench.networks.weights import Weights
+from twinbench.recipe.epoch_plan import EpochPlan
+from twinbench.recipe.schedule import Phase
+
+Tensors = dict[str, np.ndarray]
+# Called after each step with the number of steps done in the epoch. It may raise to end the epoch.
+AfterStep = Callable[[int], None]
+
+
+class Probed(Protocol):
+    """What the collapse detector needs of a backend. Nothing here changes the training."""
+
+    def probe(self, images: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
+        """Logits float32 (n, classes) of uint8 images (n, height, width, 3), and for each ReLU layer the
+        fraction of its units that no image activates."""
+
+    def gradient_norms(self, images: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+        """For each trained layer, the norm of the mean loss's gradient in its kernel."""
+
+
+class Backend(Probed, Protocol):
+    """A network in training.
+
+    `device` is "cpu" or the accelerator's name, `libraries` the distributions whose versions count,
+    `precision` the arithmetic of the network (float32 or bfloat16). `input_size` is the image size in
+    pixels at which the network evaluates images; a plan sets it for training and from then on.
+    """
+
+    device: str
+    libraries: tuple[str, ...]
+    precision: str
+    input_size: int
+
+    def start_phase(self, phase: Phase) -> None:
+        """Make a fresh optimiser for the layers that the phase trains."""
+
+    def train_epoch(self, plan: EpochPlan, first_step: int, after_step: AfterStep) -> None:
+        """Execute the plan from `first_step` to the end of the epoch."""
+
+    def running_metrics(self, steps: int) -> tuple[float, float]:
+        """Mean loss and accuracy of the epoch's first `steps` steps, resumed ones included."""
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        """Logits float32 (n, classes) of uint8 images (n, height, width, 3), without dropout."""
+
+    def state(self) -> Tensors:
+        """All that the next step depends on: weights, optimiser, the epoch's running sums."""
+
+    def restore(self, state: Tensors) -> None:
+        """Take up a `state`, after `start_phase` of the phase that it was saved in."""
+
+    def weights(self) -> Weights:
+        """The network's weights in the framework-free layout."""
+
+    def set_weights(self, weights: Weights) -> None:
+        """The inverse of `weights`."""
+
+    def save_model(self, path: Path) -> None:
+        """Write the network in the format that the framework's users exchange."""

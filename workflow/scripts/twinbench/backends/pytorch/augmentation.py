@@ -1,0 +1,85 @@
+"""Normalisation, and the affine transform that rotates, shifts, flips and resizes."""
+
+import numpy as np
+import torch
+from torch.nn import functional
+from torchvision.transforms import v2
+
+from twinbench.config.training import Augmentation
+from twinbench.recipe.normalisation import Normalisation
+
+INTERPOLATION = "bilinear"
+PADDING = {"nearest": "border", "zeros": "zeros"}  # zero is the mean colour after normalisation
+
+
+def transform(
+    images: torch.Tensor,
+    matrices: torch.Tensor,
+    normalisation: Normalisation,
+    output_size: int,
+    fill: str,
+) -> torch.Tensor:
+    """The network's input: float32 (batch, 3, output_size, output_size), channels last in memory.
+
+    `images` are uint8 (batch, height, width, 3), `matrices` float32 (batch, 2, 3) as of
+    `recipe.augmentation_matrices`. Interpolation is bilinear; `fill` (`nearest` or `zeros`) is what
+    lies outside the image.
+    """
+    normalised = _normalised(images, normalisation).permute(0, 3, 1, 2)
+    positions = _positions(output_size, images.device) @ matrices.transpose(1, 2)
+    # grid_sample wants -1 and 1 at the image's outer edges.
+    size = torch.tensor([images.shape[2], images.shape[1]], device=images.device)
+    grid = (2 * positions + 1) / size - 1
+    grid = grid.reshape(len(images), output_size, output_size, 2)
+    transformed = functional.grid_sample(
+        normalised, grid, mode=INTERPOLATION, padding_mode=PADDING[fill], align_corners=False
+    )
+    return transformed.contiguous(memory_format=torch.channels_last)
+
+
+def transform_natively(
+    images: torch.Tensor,
+    normalisation: Normalisation,
+    output_size: int,
+    augmentation: Augmentation | None,
+) -> torch.Tensor:
+    """As `transform`, the way torchvision does it by default; a plain resize without `augmentation`.
+
+    Each image has its own random numbers, from torch's global generator.
+    """
+    resize = v2.Resize((output_size, output_size))
+    images = images.permute(0, 3, 1, 2)
+    if augmentation is None:
+        prepared = resize(images)
+    else:
+        shift, scale = augmentation.shift_fraction, augmentation.scale_fraction
+        transforms = v2.Compose(
+            [
+                v2.RandomAffine(
+                    augmentation.rotation_degrees,
+                    translate=(shift, shift),
+                    scale=(1 - scale, 1 + scale),
+                ),
+                v2.RandomHorizontalFlip(0.5 if augmentation.horizontal_flip else 0.0),
+                resize,
+            ]
+        )
+        prepared = torch.stack([transforms(image) for image in images])
+    normalised = _normalised(prepared.permute(0, 2, 3, 1), normalisation)
+    return normalised.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
+
+
+def _normalised(images: torch.Tensor, normalisation: Normalisation) -> torch.Tensor:
+    """Images (batch, height, width, 3) as float32, channels in the network's order."""
+    mean, std = (
+        torch.as_tensor(value, dtype=torch.float32, device=images.device)
+        for value in (normalisation.mean, normalisation.std)
+    )
+    return (images[..., list(normalisation.channels)].float() - mean) / std
+
+
+def _positions(size: int, device: torch.device) -> torch.Tensor:
+    """The output's pixels as rows (x, y, 1): float32 (size * size, 3)."""
+    y, x = np.mgrid[:size, :size].reshape(2, -1)
+    rows = np.stack([x, y, np.ones_like(x)], axis=1)
+    return torch.as_tensor(rows, dtype=torch.float32, device=device)

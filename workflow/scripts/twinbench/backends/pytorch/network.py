@@ -1,0 +1,207 @@
+"""A network of `networks.architectures` as a `torch.nn.Sequential`, and its weights in and out."""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from twinbench.networks import architectures
+from twinbench.networks.architectures import HEAD, Layer
+from twinbench.networks.weights import Weights
+from twinbench.recipe.initial_weights import (
+    BATCH_NORMALISATION_EPSILON,
+    BATCH_NORMALISATION_MOMENTUM,
+)
+
+
+class MaskedDropout(nn.Module):
+    """Dropout whose mask is given, so that both frameworks drop the same units.
+
+    Behind `Flatten`, `flattened` is the (height, width, channels) that were flattened: the masks count
+    units in that order, torch in the order channels, height, width.
+    """
+
+    def __init__(self, units: int, flattened: tuple[int, ...] | None) -> None:
+        super().__init__()
+        self.units = units
+        self._flattened = flattened
+        self._mask: torch.Tensor | None = None
+
+    def set_mask(self, mask: np.ndarray, device: torch.device) -> None:
+        """Give the mask of the next training step, float32 (batch, units)."""
+        if self._flattened:
+            mask = mask.reshape(-1, *self._flattened).transpose(0, 3, 1, 2).reshape(mask.shape)
+        self._mask = torch.from_numpy(np.ascontiguousarray(mask)).to(device)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        if not self.training:
+            return inputs
+        assert self._mask is not None, "no mask was set for this step"
+        return inputs * self._mask.to(inputs.dtype)
+
+
+class Head(nn.Linear):
+    """The last layer: logits are computed in float32 even where the rest computes in bfloat16."""
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(inputs.device.type, enabled=False):
+            return super().forward(inputs.float())
+
+
+def build(
+    layers: tuple[Layer, ...],
+    batch_normalisation: bool,
+    input_size: int,
+    own_dropout: float | None = None,
+) -> nn.Sequential:
+    """The network for inputs (batch, 3, input_size, input_size); its outputs are logits.
+
+    With `own_dropout`, a rate, torch makes the dropout masks; otherwise they are given from outside.
+    """
+    modules: OrderedDict[str, nn.Module] = OrderedDict()
+    for layer, input_shape, flattened in _with_flattened(layers, input_size):
+        if isinstance(layer, architectures.Dropout) and own_dropout is not None:
+            modules[layer.name] = nn.Dropout(own_dropout)
+            continue
+        modules[layer.name] = _module(layer, input_shape, flattened)
+        if isinstance(layer, architectures.Convolution):
+            if batch_normalisation:
+                modules[f"{layer.name}_normalisation"] = nn.BatchNorm2d(
+                    layer.filters,
+                    eps=BATCH_NORMALISATION_EPSILON,
+                    momentum=1 - BATCH_NORMALISATION_MOMENTUM,
+                )
+            modules[f"{layer.name}_relu"] = nn.ReLU()
+        elif isinstance(layer, architectures.Dense) and layer.name != HEAD:
+            modules[f"{layer.name}_relu"] = nn.ReLU()
+    return nn.Sequential(modules)
+
+
+def _with_flattened(
+    layers: tuple[Layer, ...], size: int
+) -> Iterator[tuple[Layer, tuple[int, ...], tuple[int, ...] | None]]:
+    """Each layer, its input's shape, and the shape of which that input is the flattened form."""
+    flattened = None
+    for layer, input_shape, _ in architectures.shapes(layers, size):
+        yield layer, input_shape, flattened
+        if isinstance(layer, architectures.Flatten):
+            flattened = input_shape
+        elif isinstance(layer, architectures.Dense):
+            flattened = None
+
+
+def _module(
+    layer: Layer, input_shape: tuple[int, ...], flattened: tuple[int, ...] | None
+) -> nn.Module:
+    match layer:
+        case architectures.Convolution():
+            return nn.Conv2d(
+                input_shape[-1], layer.filters, layer.kernel_size, layer.stride, layer.padding
+            )
+        case architectures.MaxPooling():
+            return nn.MaxPool2d(layer.size, layer.stride)
+        case architectures.AdaptiveAveragePooling():
+            return nn.AdaptiveAvgPool2d(layer.size)
+        case architectures.Flatten():
+            return nn.Flatten()
+        case architectures.Dropout():
+            return MaskedDropout(input_shape[0], flattened)
+        case architectures.Dense():
+            kind = Head if layer.name == HEAD else nn.Linear
+            return kind(input_shape[0], layer.units)
+
+
+def set_weights(
+    network: nn.Sequential, weights: Weights, layers: tuple[Layer, ...], size: int
+) -> None:
+    """Copy framework-free weights into the network.
+
+    Kernels go from (height, width, in, out) to torch's (out, in, height, width). A dense kernel behind
+    `Flatten` has its inputs reordered from height, width, channels to torch's channels, height, width.
+    """
+    modules = dict(network.named_children())
+    with torch.no_grad():
+        for name, parameter, flattened in _named_parameters(modules, layers, size):
+            value = weights[name]
+            if name.endswith("/kernel"):
+                value = _to_torch(value, flattened)
+            parameter.copy_(torch.from_numpy(np.ascontiguousarray(value)))
+
+
+def get_weights(network: nn.Sequential, layers: tuple[Layer, ...], size: int) -> Weights:
+    """The inverse of `set_weights`."""
+    modules = dict(network.named_children())
+    return {
+        name: _from_torch(parameter, flattened)
+        for name, parameter, flattened in _named_parameters(modules, layers, size)
+    }
+
+
+def set_gradients(
+    network: nn.Sequential, gradients: Weights, layers: tuple[Layer, ...], size: int
+) -> None:
+    """Give parameters gradients, named and laid out as the weights; the others get none."""
+    modules = dict(network.named_children())
+    for name, parameter, flattened in _named_parameters(modules, layers, size):
+        parameter.grad = None
+        if name in gradients:
+            value = gradients[name]
+            if name.endswith("/kernel"):
+                value = _to_torch(value, flattened)
+            # In the parameter's own memory order, on which the fused optimiser relies.
+            parameter.grad = torch.empty_like(parameter).copy_(
+                torch.from_numpy(np.ascontiguousarray(value))
+            )
+
+
+def get_gradients(network: nn.Sequential, layers: tuple[Layer, ...], size: int) -> Weights:
+    """The gradients of the parameters that have one, named and laid out as the weights."""
+    modules = dict(network.named_children())
+    return {
+        name: _from_torch(parameter.grad, flattened)
+        for name, parameter, flattened in _named_parameters(modules, layers, size)
+        if parameter.grad is not None
+    }
+
+
+def _named_parameters(
+    modules: dict[str, nn.Module], layers: tuple[Layer, ...], size: int
+) -> Iterator[tuple[str, Any, tuple[int, ...] | None]]:
+    """Each tensor of the network with its framework-free name, and the shape flattened before it."""
+    for layer, _, flattened in _with_flattened(layers, size):
+        module = modules[layer.name]
+        if hasattr(module, "weight"):
+            yield f"{layer.name}/kernel", module.weight, flattened
+            yield f"{layer.name}/bias", module.bias, None
+        if normalisation := modules.get(f"{layer.name}_normalisation"):
+            yield f"{layer.name}/gamma", normalisation.weight, None
+            yield f"{layer.name}/beta", normalisation.bias, None
+            yield f"{layer.name}/mean", normalisation.running_mean, None
+            yield f"{layer.name}/variance", normalisation.running_var, None
+
+
+def _to_torch(kernel: np.ndarray, flattened: tuple[int, ...] | None) -> np.ndarray:
+    if kernel.ndim == 4:
+        return kernel.transpose(3, 2, 0, 1)
+    if flattened:
+        height, width, channels = flattened
+        kernel = kernel.reshape(height, width, channels, -1).transpose(2, 0, 1, 3)
+        kernel = kernel.reshape(height * width * channels, -1)
+    return kernel.T
+
+
+def _from_torch(tensor: torch.Tensor, flattened: tuple[int, ...] | None) -> np.ndarray:
+    """The inverse of `_to_torch` for kernels; a bias stays. A copy, since training goes on."""
+    value = tensor.detach().cpu().numpy()
+    if value.ndim == 4:
+        value = value.transpose(2, 3, 1, 0)
+    elif value.ndim == 2:
+        value = value.T
+    if flattened:
+        height, width, channels = flattened
+        value = value.reshape(channels, height, width, -1).transpose(1, 2, 0, 3)
+        value = value.reshape(height * width * channels, -1)
+    return np.array(value, order="C")

@@ -1,0 +1,172 @@
+"""A network of `networks.architectures` as a `keras.Sequential`, and its weights in and out."""
+
+import keras
+import numpy as np
+
+from twinbench.networks import architectures
+from twinbench.networks.architectures import HEAD, Layer
+from twinbench.networks.weights import Weights
+from twinbench.recipe.initial_weights import (
+    BATCH_NORMALISATION_EPSILON,
+    BATCH_NORMALISATION_MOMENTUM,
+)
+
+
+@keras.saving.register_keras_serializable(package="twinbench")
+class MaskedDropout(keras.layers.Layer):
+    """Dropout whose mask is given, so that both frameworks drop the same units.
+
+    `mask` is float32 (batch, units), assigned before each training step. Saved models have Keras' own
+    layer in its place.
+    """
+
+    def __init__(self, batch_size: int, **arguments) -> None:
+        super().__init__(**arguments)
+        self.batch_size = batch_size
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        self.mask = self.add_weight(
+            shape=(self.batch_size, *input_shape[1:]),
+            initializer="ones",
+            dtype="float32",
+            trainable=False,
+            name="mask",
+        )
+
+    def call(self, inputs, training: bool = False):
+        return inputs * keras.ops.cast(self.mask, inputs.dtype) if training else inputs
+
+
+@keras.saving.register_keras_serializable(package="twinbench")
+class AdaptiveAveragePooling(keras.layers.Layer):
+    """As torch.nn.AdaptiveAvgPool2d; Keras 3.15's own fails on images smaller than its output.
+
+    Output cell i of n covers the input from floor(i * size / n) to ceil((i + 1) * size / n).
+    """
+
+    def __init__(self, size: int, **arguments) -> None:
+        super().__init__(**arguments)
+        self.size = size
+
+    def call(self, inputs):
+        ops = keras.ops
+        size = ops.shape(inputs)[1]  # not known while a graph for any size is built
+        cells, pixels = ops.arange(self.size)[:, None], ops.arange(size)[None]
+        starts, ends = cells * size // self.size, -(-(cells + 1) * size // self.size)
+        covered = ops.logical_and(pixels >= starts, pixels < ends)
+        weights = ops.cast(covered, "float32") / ops.cast(ends - starts, "float32")
+        weights = ops.cast(weights, inputs.dtype)
+        return ops.einsum("ih,jw,nhwc->nijc", weights, weights, inputs)
+
+    def get_config(self):
+        return {**super().get_config(), "size": self.size}
+
+
+def build(
+    layers: tuple[Layer, ...],
+    batch_normalisation: bool,
+    input_size: int,
+    *,
+    dropout: float = 0.0,
+    batch_size: int | None = None,
+    any_size: bool = False,
+) -> keras.Sequential:
+    """The network for inputs (batch, input_size, input_size, 3); its outputs are float32 logits.
+
+    With a `batch_size` dropout masks are given from outside, without one Keras makes them. With
+    `any_size` it takes images of other sizes too.
+    """
+    size = None if any_size else input_size
+    network = [keras.Input((size, size, 3))]
+    for layer, input_shape, _ in architectures.shapes(layers, input_size):
+        if isinstance(layer, architectures.Dropout):
+            network.append(
+                MaskedDropout(batch_size, name=layer.name)
+                if batch_size
+                else keras.layers.Dropout(dropout, name=layer.name)
+            )
+            continue
+        network += _layers(layer, input_shape)
+        if isinstance(layer, architectures.Convolution):
+            if batch_normalisation:
+                network.append(
+                    keras.layers.BatchNormalization(
+                        epsilon=BATCH_NORMALISATION_EPSILON,
+                        momentum=BATCH_NORMALISATION_MOMENTUM,
+                        name=f"{layer.name}_normalisation",
+                    )
+                )
+            network.append(keras.layers.ReLU(name=f"{layer.name}_relu"))
+        elif isinstance(layer, architectures.Dense) and layer.name != HEAD:
+            network.append(keras.layers.ReLU(name=f"{layer.name}_relu"))
+    return keras.Sequential(network)
+
+
+def _layers(layer: Layer, input_shape: tuple[int, ...]) -> list[keras.layers.Layer]:
+    match layer:
+        case architectures.Convolution():
+            # Keras' own "same" pads unevenly at strides over 1; torch pads evenly, so zeros are added.
+            same = layer.stride == 1 and 2 * layer.padding == layer.kernel_size - 1
+            padding = [] if same else [keras.layers.ZeroPadding2D(layer.padding)]
+            convolution = keras.layers.Conv2D(
+                layer.filters,
+                layer.kernel_size,
+                layer.stride,
+                padding="same" if same else "valid",
+                name=layer.name,
+            )
+            return [*padding, convolution]
+        case architectures.MaxPooling():
+            return [keras.layers.MaxPooling2D(layer.size, layer.stride, name=layer.name)]
+        case architectures.AdaptiveAveragePooling():
+            if layer.size == 1:
+                return [keras.layers.GlobalAveragePooling2D(keepdims=True, name=layer.name)]
+            return [AdaptiveAveragePooling(layer.size, name=layer.name)]
+        case architectures.Flatten():
+            return [keras.layers.Flatten(name=layer.name)]
+        case architectures.Dense():
+            # Logits leave in float32 even where the rest computes in bfloat16.
+            dtype = "float32" if layer.name == HEAD else None
+            return [keras.layers.Dense(layer.units, dtype=dtype, name=layer.name)]
+    raise TypeError(f"no Keras layer for {layer}")
+
+
+def set_weights(network: keras.Sequential, weights: Weights) -> None:
+    """Copy framework-free weights into the network; Keras' layout is the framework-free one."""
+    for name, variable in named_variables(network).items():
+        variable.assign(weights[name])
+
+
+def get_weights(network: keras.Sequential) -> Weights:
+    """The inverse of `set_weights`."""
+    return {name: to_array(variable) for name, variable in named_variables(network).items()}
+
+
+def to_array(variable: keras.Variable) -> np.ndarray:
+    """A copy of a variable's value, since training goes on."""
+    return np.array(keras.ops.convert_to_numpy(variable))
+
+
+_NORMALISATION_PARTS = {
+    "gamma": "gamma",
+    "beta": "beta",
+    "mean": "moving_mean",
+    "variance": "moving_variance",
+}
+
+
+def named_variables(
+    network: keras.Sequential, trainable: bool = False
+) -> dict[str, keras.Variable]:
+    """The network's variables by their framework-free names: all, or those that are trained."""
+    found = {}
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense):
+            found[f"{layer.name}/kernel"] = layer.kernel
+            found[f"{layer.name}/bias"] = layer.bias
+        elif isinstance(layer, keras.layers.BatchNormalization):
+            name = layer.name.removesuffix("_normalisation")
+            for part, attribute in _NORMALISATION_PARTS.items():
+                found[f"{name}/{part}"] = getattr(layer, attribute)
+    trained = {id(variable) for variable in network.trainable_variables}
+    return {n: v for n, v in found.items() if not trainable or id(v) in trained}

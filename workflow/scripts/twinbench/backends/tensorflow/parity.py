@@ -1,0 +1,58 @@
+"""What the parity suite needs of TensorFlow: see `twinbench.parity.measuring`."""
+
+from importlib import import_module
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from twinbench.backends.tensorflow import audit, network
+from twinbench.backends.tensorflow.backend import Backend, set_step
+from twinbench.networks.architectures import Architecture
+from twinbench.networks.weights import Weights
+from twinbench.parity.measuring import LibraryReference, Setting
+from twinbench.recipe.epoch_plan import EpochPlan
+
+
+class ParityBackend(Backend):
+    def batch(self, plan: EpochPlan, step: int) -> tuple[np.ndarray, np.ndarray]:
+        images, labels = next(iter(self._batches(plan, step)))
+        return images.numpy(), np.argmax(labels, axis=1)
+
+    def loss_and_gradients(self, plan: EpochPlan, step: int) -> tuple[float, Weights]:
+        images, labels = next(iter(self._batches(plan, step)))
+        set_step(self._network, plan, step)
+        trained = network.named_variables(self._network, trainable=True)
+        with tf.GradientTape() as tape:
+            outputs = self._network(images, training=True)
+            loss = self._network.compute_loss(images, labels, outputs)
+        gradients = tape.gradient(loss, [variable.value for variable in trained.values()])
+        return float(loss), {
+            name: gradient.numpy() for name, gradient in zip(trained, gradients, strict=True)
+        }
+
+    def update(self, plan: EpochPlan, step: int, gradients: Weights) -> None:
+        set_step(self._network, plan, step)
+        trained = network.named_variables(self._network, trainable=True)
+        self._network.optimizer.apply(
+            [tf.constant(gradients[name]) for name in trained], list(trained.values())
+        )
+
+    def describe(self) -> dict[str, Setting]:
+        return audit.describe(self._job, self._network)
+
+
+def library_reference(
+    architecture: Architecture, published: Path, images: np.ndarray, size: int
+) -> LibraryReference:
+    """Keras' own preprocessing, and its own network with the published file."""
+    assert architecture.published is not None and architecture.published.library_name is not None
+    name = architecture.published.library_name
+    module = import_module(f"keras.applications.{name.lower()}")
+    resized = keras.ops.image.resize(images.astype(np.float32), (size, size), "bilinear")
+    pixels = module.preprocess_input(keras.ops.convert_to_numpy(resized).copy())
+    library = getattr(module, name)(
+        include_top=False, weights=str(published), input_shape=(size, size, 3), pooling="avg"
+    )
+    return LibraryReference(pixels, library.predict(pixels, verbose=0))

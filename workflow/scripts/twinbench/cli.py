@@ -1,0 +1,90 @@
+"""What every entry script shares: arguments, settings, the log, and one clear line for invalid input."""
+
+import argparse
+import errno
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from twinbench.config.arguments import from_arguments
+from twinbench.config.base import Settings
+from twinbench.errors import InputError
+
+log = logging.getLogger("twinbench")
+
+# What to do about errors of the file system.
+_ADVICE = {
+    errno.ENOSPC: "make room on the disk",
+    errno.EDQUOT: "make room, your quota is used up",
+    errno.EFBIG: "make room, the file would grow beyond its limit",
+    errno.EROFS: "write to a disk that is not read-only",
+    errno.EACCES: "set the permissions",
+    errno.EPERM: "set the permissions",
+}
+
+
+def parser(description: str | None, **options: type) -> argparse.ArgumentParser:
+    """A parser with a required `--name` for each option, and `--log`, a file for the messages."""
+    result = argparse.ArgumentParser(description=description)
+    for name, kind in options.items():
+        result.add_argument(f"--{name.replace('_', '-')}", type=kind, required=True)
+    result.add_argument("--log", type=Path, help="file that gets a copy of all messages")
+    return result
+
+
+def add_settings(parser: argparse.ArgumentParser, model: type[Settings]) -> None:
+    """Let the parser take settings as `key=value`; `run` turns them into a `model`."""
+    parser.add_argument("settings", nargs="*", metavar="key=value", help="settings, dotted keys")
+    parser.set_defaults(settings_model=model)
+
+
+def run(main: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser) -> None:
+    """Call `main` with the parsed arguments and exit: 0, or 1 with the reason in one line.
+
+    What the user can fix gets one line: an `InputError`, a full disk, a missing permission. Any other
+    exception is a bug, so its traceback goes to the log as well.
+    """
+    arguments = parser.parse_args()
+    try:
+        _start_logging(arguments.log)
+        _read_settings(arguments)
+        main(arguments)
+    except InputError as error:
+        log.error("error: %s", error)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in _ADVICE:
+            log.exception("unexpected error, please report it with this log")
+        else:
+            log.error("error: %s; %s, then start again", error, _ADVICE[error.errno])
+        sys.exit(1)
+    except Exception:
+        log.exception("unexpected error, please report it with this log")
+        sys.exit(1)
+
+
+def _read_settings(arguments: argparse.Namespace) -> None:
+    model = getattr(arguments, "settings_model", None)
+    if model is None:
+        return
+    try:
+        arguments.settings = model.model_validate(from_arguments(arguments.settings))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise InputError(f"setting {key}: {first['msg']}") from None
+
+
+def _start_logging(path: Path | None) -> None:
+    """Send messages to standard error and, where `path` is given, to that file, line by line."""
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handlers.append(logging.FileHandler(path, mode="w", encoding="utf-8"))
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=handlers
+    )
+    logging.captureWarnings(True)

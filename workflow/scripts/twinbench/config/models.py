@@ -1,0 +1,160 @@
+"""The whole config as models. The JSON schema for editors is generated from them: `make schema`."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+from twinbench.config.base import (
+    Count,
+    Integer,
+    Name,
+    Number,
+    PositiveInteger,
+    PositiveNumber,
+    Settings,
+    setting,
+)
+from twinbench.config.training import Training
+
+SHA256_FORM = r"^[0-9a-fA-F]{64}$"
+CHECKSUM_FORM = r"^[0-9a-fA-F]{8,64}$"
+URL_FORM = r"^https?://"
+
+Sha256 = Annotated[str, Field(pattern=SHA256_FORM)]
+Url = Annotated[str, Field(pattern=URL_FORM)]
+Seed = Annotated[Integer, Field(ge=0, le=2**32 - 1)]
+
+
+def _without_repeats(seeds: list[int]) -> list[int]:
+    for seed in seeds:
+        if seeds.count(seed) > 1:
+            message = "{seed} is listed twice; list each seed once"
+            raise PydanticCustomError("repeated", message, {"seed": seed})
+    return seeds
+
+
+Seeds = Annotated[
+    list[Seed],
+    Field(min_length=1, json_schema_extra={"uniqueItems": True}),
+    AfterValidator(_without_repeats),
+]
+
+
+class SyntheticImages(Settings):
+    train_images: Annotated[Integer, Field(ge=100)] = setting(
+        5000, "Number of training images; validation images are taken from these."
+    )
+    test_images: Annotated[Integer, Field(ge=100)] = setting(1000, "Number of test images.")
+    seed: Count = setting(0, "Seed of the images.")
+
+
+class Dataset(Settings):
+    source: Literal["cifar10", "synthetic"] = setting(
+        "cifar10", "cifar10: an archive, downloaded or local; synthetic: generated here, offline."
+    )
+    url: Url = setting(
+        "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+        "Address of the archive in the official binary layout (cifar-10-binary.tar.gz).",
+    )
+    archive: str | None = setting(None, "A local archive instead of the download, or null.")
+    sha256: Sha256 = setting(
+        "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+        "SHA-256 of the archive, downloaded or local.",
+    )
+    limit: Annotated[Integer, Field(ge=20)] | None = setting(
+        None, "Use only so many training and so many test images; all if null."
+    )
+    validation_fraction: Annotated[Number, Field(gt=0, lt=1)] = setting(
+        0.1, "Fraction of the training images held out for validation, the same in each class."
+    )
+    seed: Count = setting(0, "Decides which images are held out, and which are used under a limit.")
+    synthetic: SyntheticImages = setting(SyntheticImages, "Images of the synthetic source.")
+
+
+class PublishedFile(Settings):
+    """Where to download a network's published weights instead of the publisher's address."""
+
+    url: Url = setting(..., "Address of the file.")
+    checksum: Annotated[str, Field(pattern=CHECKSUM_FORM)] = setting(
+        ..., "MD5 (32 digits) or the first eight or more digits of the SHA-256."
+    )
+
+
+class SyntheticWeights(Settings):
+    images: Annotated[Integer, Field(ge=100)] = setting(20000, "Number of synthetic images.")
+    epochs: PositiveInteger = setting(5, "Number of epochs.")
+    batch_size: Annotated[Integer, Field(ge=2)] = setting(64, "Images per step.")
+    learning_rate: PositiveNumber = setting(0.001, "Peak learning rate.")
+    seed: Count = setting(0, "Seed of the images and of the training.")
+
+
+class Weights(Settings):
+    imagenet: dict[Name, PublishedFile] = setting(
+        {}, "By network: another address of its published weights, a mirror for instance."
+    )
+    synthetic: SyntheticWeights = setting(
+        SyntheticWeights,
+        "How synthetic weights are pretrained, on synthetic images of other classes than the study's.",
+    )
+
+
+class Run(Training):
+    """A framework, a network, its initial weights, and any training setting to override."""
+
+    framework: Name = setting(..., "Backend that trains it: pytorch, tensorflow, or an added one.")
+    model: Name = setting(
+        ..., "alexnet32 (11 layers for 32x32 pixels), alexnet (torchvision's) or vgg16 (Keras')."
+    )
+    weights: str = setting(
+        ...,
+        "Initial weights: none (from scratch), imagenet, synthetic (pretrained here on synthetic "
+        "images), or the path of a file in the library's format.",
+    )
+    weights_sha256: Sha256 | None = setting(
+        None, "SHA-256 that the file at the path must have; not checked if null."
+    )
+
+
+class FigureStyle(Settings):
+    dpi: Annotated[Integer, Field(ge=50, le=600)] = setting(
+        150, "Resolution of the PNG files, in dots per inch."
+    )
+
+
+class Report(Settings):
+    title: str = setting("Scratch or pretrained, PyTorch or TensorFlow?", "Title of the report.")
+    introduction: str = setting("", "Text that opens the report, in Markdown.")
+    reference: str | None = setting(
+        "config/reference.yaml",
+        "File of results reported elsewhere, shown beside the measured ones; none if null.",
+    )
+    equivalence_margin: Annotated[Number, Field(gt=0, le=0.5)] = setting(
+        0.01, "Accuracies that differ by less than this fraction count as practically equal."
+    )
+    figures: FigureStyle = setting(FigureStyle, "Style of the figures.")
+
+
+class Config(Settings):
+    """The config of a twinbench study."""
+
+    study: Name = setting("cifar10", "Name of the study: results go to results/<study>/.")
+    seeds: Seeds = setting(
+        [1],
+        "Each run is trained once per seed; it sets initial weights, sample order, augmentation and "
+        "dropout.",
+    )
+    container_images: Annotated[str, Field(min_length=1)] = setting(
+        "images",
+        "Where --sdm apptainer finds container images: a folder of .sif files, or a registry's "
+        "docker://host/name, to which -pytorch and so on are added.",
+    )
+    dataset: Dataset = setting(Dataset, "Where the images come from, and how many are used.")
+    weights: Weights = setting(Weights, "Where pretrained weights come from.")
+    training: Training = setting(
+        Training, "How each run is trained; a run may override any of these settings."
+    )
+    runs: Annotated[dict[Name, Run], Field(min_length=1)] = setting(
+        ..., "The runs to compare, by name. null in an overlay removes a run."
+    )
+    report: Report = setting(Report, "What the report says beside the numbers.")

@@ -1,0 +1,162 @@
+"""Reads the config strictly: what YAML and merging hide is an error of one line, with the key's path."""
+
+import json
+import re
+from collections.abc import Collection
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from twinbench.config.messages import KINDS, NO_GROUP, explain, shown, suggestion
+from twinbench.config.models import Config
+from twinbench.errors import InputError
+
+__all__ = ["check_file", "read", "suggestion"]
+
+Schema = dict[str, Any]
+
+_ANYTHING: Schema = {}  # of an unknown key
+_WITHOUT_QUOTES = {"integer": "a number", "number": "a number", "boolean": "true or false"}
+
+
+def read(raw: Any) -> Config:
+    """The config that Snakemake merged, as models; runs that are null are left out.
+
+    Raises `InputError`, `config: <path of the key>: <what is wrong>; <what to do>`, for the deepest
+    error, since that one says most precisely what is wrong.
+    """
+    if isinstance(raw, dict) and isinstance(raw.get("runs"), dict):
+        runs = {name: run for name, run in raw["runs"].items() if run not in (None, "null")}
+        raw = {**raw, "runs": runs}
+    try:
+        return Config.model_validate(raw)
+    except ValidationError as invalid:
+        errors = invalid.errors(include_url=False)
+    # A misspelt key is missing as well; what helps is its spelling.
+    error = max(errors, key=lambda each: (len(each["loc"]), each["type"] == "extra_forbidden"))
+    keys = error["loc"]
+    if keys[-1:] == ("[key]",):
+        keys = keys[:-2]
+    elif error["type"] in ("extra_forbidden", "invalid_key", "missing"):
+        keys = keys[:-1]
+    schema = _schema()
+    for key in keys:
+        schema = _part(schema, key)
+    raise InputError(f"config: {_path(keys)}{explain(error, errors, schema)}")
+
+
+def check_file(path: Path, merged: Collection[str] | None = None) -> None:
+    """Check one config file, YAML or JSON, for what nobody sees once Snakemake has read and merged it.
+
+    Raises `InputError`, `<file>, line <n>: <path of the key>: <what is wrong>; <what to do>`. Templates
+    (`__use_yte__`) and what can be read only once, such as a pipe, are not checked, nor is a file with
+    keys that are not among the `merged` config's: it belongs to a workflow that uses this one as a module.
+    """
+    if not path.is_file():
+        return
+    try:
+        _check_text(path.read_bytes(), merged)
+    except InputError as error:
+        raise InputError(f"{path}, {error}") from None
+
+
+def _check_text(text: bytes, merged: Collection[str] | None) -> None:
+    try:
+        root = _tree(text.decode())
+    except UnicodeDecodeError as error:
+        line = text[: error.start].count(b"\n") + 1
+        raise InputError(f"line {line}: not UTF-8; save the file as UTF-8") from None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise InputError(f"line {line}: not valid YAML ({error.problem}); correct it") from None
+    except (yaml.YAMLError, RecursionError):
+        raise InputError("line 1: not readable as YAML; write `key: value` lines") from None
+    if not isinstance(root, yaml.MappingNode):
+        raise InputError("line 1: no settings at the top level; write `key: value` lines")
+    names = {key.value for key, _ in root.value if key.tag.endswith(":str")}
+    ours = merged is None or names <= set(merged)
+    if ours and "__use_yte__" not in names:
+        _check(root, _schema(), (), set())
+
+
+def _tree(text: str) -> yaml.Node | None:
+    """The nodes of a file; no object is made of them."""
+    try:
+        json.loads(text)
+    except ValueError:
+        return yaml.compose(text, yaml.SafeLoader)
+    return yaml.compose(text.replace("\t", " "), yaml.SafeLoader)  # JSON may be indented by tabs
+
+
+def _check(
+    node: yaml.Node, schema: Schema, keys: tuple[str, ...], seen: set[tuple[int, int]]
+) -> None:
+    """`seen` are the nodes already checked, by schema: aliases may repeat a node any number of times."""
+    if (id(node), id(schema)) in seen:
+        return
+    seen.add((id(node), id(schema)))
+    kind, wanted = _kind(node), schema.get("type")
+    match node:
+        case yaml.MappingNode():
+            _check_keys(node, keys)
+            for key, value in node.value:
+                if not key.tag.endswith(":merge"):
+                    _check(value, _part(schema, key.value), (*keys, key.value), seen)
+                    continue
+                for group in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                    _check(group, schema, keys, seen)
+        case _ if wanted == "object":
+            if kind != "nothing" or keys[:-1] != ("runs",):  # which removes the run
+                raise _invalid(node, keys, NO_GROUP.format(kind=kind))
+        case yaml.SequenceNode():
+            for value in node.value:
+                _check(value, _part(schema, 0), keys, seen)
+        case yaml.ScalarNode() if node.style in ("'", '"') and wanted in _WITHOUT_QUOTES:
+            message = f"{shown(node.value)} is text because of its quotes; "
+            message += f"write {_WITHOUT_QUOTES[wanted]} without quotes"
+            raise _invalid(node, keys, message)
+
+
+def _check_keys(group: yaml.MappingNode, keys: tuple[str, ...]) -> None:
+    lines: dict[str, int] = {}
+    for key, _ in group.value:
+        kind, name = _kind(key), shown(key.value)
+        if not isinstance(key, yaml.ScalarNode):
+            raise _invalid(key, keys, f"{kind} instead of a key; write text")
+        if kind != "text":
+            raise _invalid(key, keys, f"the key {name} is {kind} to YAML; put it in quotes")
+        if key.value in lines:
+            message = f"the key {name} is also in line {lines[key.value]}; remove one of them"
+            raise _invalid(key, keys, message)
+        lines[key.value] = key.start_mark.line + 1
+
+
+def _invalid(node: yaml.Node, keys: tuple[str, ...], message: str) -> InputError:
+    return InputError(f"line {node.start_mark.line + 1}: {_path(keys)}{message}")
+
+
+def _kind(node: yaml.Node) -> str:
+    return KINDS.get(node.tag.rsplit(":", 1)[-1], "text")
+
+
+@cache
+def _schema() -> Schema:
+    return Config.model_json_schema()
+
+
+def _part(schema: Schema, key: str | int) -> Schema:
+    """The schema of what stands under a key of a group, or in a list; empty for an unknown key."""
+    others = (*schema.get("patternProperties", {}).values(), schema.get("items"))
+    others += (schema.get("additionalProperties"),)
+    part = schema.get("properties", {}).get(key) or next(filter(None, others), _ANYTHING)
+    part = part.get("anyOf", [part])[0]  # the other one is null
+    return _schema()["$defs"][part["$ref"].rsplit("/", 1)[1]] if "$ref" in part else part
+
+
+def _path(keys: tuple[str | int, ...]) -> str:
+    """Such as `training.epochs: `, and nothing for the whole config; odd keys stand in quotes."""
+    words = [str(key) if re.fullmatch(r"[\w-]+", str(key)) else shown(key) for key in keys]
+    return ".".join(words) + ": " if words else ""

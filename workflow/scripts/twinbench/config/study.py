@@ -1,0 +1,272 @@
+"""A study: the valid config, resolved into what each rule needs.
+
+Nothing here needs NumPy or a framework, so that Snakemake's own environment can plan a study.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from twinbench.config.models import PublishedFile, Run
+from twinbench.config.reading import check_file, read, suggestion
+from twinbench.config.training import Training
+from twinbench.errors import InputError
+from twinbench.files import checksum
+from twinbench.networks.architectures import ARCHITECTURES, Architecture
+
+KEYWORDS = ("none", "imagenet", "synthetic")
+# What a run has besides the training settings that it overrides.
+_RUN_KEYS = {"framework", "model", "weights", "weights_sha256"}
+# Each folder with a backend is a framework.
+BACKENDS = sorted(
+    path.parent.name for path in Path(__file__).parents[1].glob("backends/*/backend.py")
+)
+RESULTS = "results"
+
+
+@dataclass(frozen=True)
+class InitialWeights:
+    """What a run starts from. `source` is none, imagenet, synthetic or file; `path` is a file's path.
+
+    `weights_id` names the weights in files; it is None without pretrained weights.
+    """
+
+    source: str
+    path: str | None = None
+    weights_id: str | None = None
+
+    @property
+    def file(self) -> str | None:
+        """The file's name alone: moving a file changes nothing."""
+        return self.path and Path(self.path).name
+
+
+class Study:
+    """A study's settings with all defaults filled in.
+
+    `raw` is the config as Snakemake merged it, `files` the config files it came from; these are read
+    again for what merging hides, such as duplicate keys. Raises `InputError`, one line with the key's
+    path.
+    """
+
+    def __init__(self, raw: dict[str, Any], files: Iterable[Path] = ()) -> None:
+        for file in files:
+            check_file(file, raw)
+        self.config = read(raw)
+        self.name = self.config.study
+        self.seeds = self.config.seeds
+        self.runs = list(self.config.runs)
+        self._check_files()
+        self._check_published_files()
+        self._check_multipliers()
+        self._training = {run: self._effective_training(run) for run in self.runs}
+        for run in self.runs:
+            self._check_run(run)
+        self._weights = {run: self._initial_weights(run) for run in self.runs}
+
+    @property
+    def folder(self) -> str:
+        """Where the study's results go."""
+        return f"{RESULTS}/{self.name}"
+
+    @property
+    def archive(self) -> str:
+        """The archive of the images, shared by studies that use other parts of it."""
+        return f"{RESULTS}/data/archives/{self.config.dataset.source}-{self._archive_id()}.tar.gz"
+
+    @property
+    def data_folder(self) -> str:
+        """Where Parquet and tensors go: its name holds a digest of every setting that decides them."""
+        dataset = self.config.dataset
+        decisive = [self._archive_id(), dataset.limit, dataset.validation_fraction, dataset.seed]
+        return f"{RESULTS}/data/{dataset.source}-{_digest(decisive)}"
+
+    def _archive_id(self) -> str:
+        dataset = self.config.dataset
+        if dataset.source == "synthetic":
+            return _digest(dataset.synthetic.model_dump())
+        return dataset.sha256[:8].lower()
+
+    def framework(self, run: str) -> str:
+        return self.config.runs[run].framework
+
+    def model(self, run: str) -> str:
+        return self.config.runs[run].model
+
+    def training(self, run: str) -> Training:
+        """A run's training settings: the study's, overridden key by key by the run's own."""
+        return self._training[run]
+
+    def weights(self, run: str) -> InitialWeights:
+        return self._weights[run]
+
+    @property
+    def frameworks(self) -> list[str]:
+        """The frameworks of the runs, sorted, since keys have no order; added ones come last."""
+        found = {self.framework(run) for run in self.runs}
+        return sorted(found, key=lambda name: (name not in ("pytorch", "tensorflow"), name))
+
+    def published_file(self, model: str) -> PublishedFile:
+        """Address and checksum of a network's published weights: the config's, else the publisher's."""
+        published = ARCHITECTURES[model].published
+        assert published is not None
+        return self.config.weights.imagenet.get(
+            model, PublishedFile(url=published.url, checksum=published.checksum)
+        )
+
+    def pretraining(self, model: str) -> Training:
+        """The training settings by which a network's synthetic weights are pretrained."""
+        given = self.config.weights.synthetic
+        published = ARCHITECTURES[model].published
+        assert published is not None
+        return Training(
+            epochs=given.epochs,
+            batch_size=given.batch_size,
+            learning_rate=given.learning_rate,
+            input_size=published.pretraining_size,
+            batch_normalisation=True,
+            dropout=0.0,
+            selected_epoch="last",
+        )
+
+    def _effective_training(self, run: str) -> Training:
+        """Of the study's learning rate multipliers, those for layers of the run's network count."""
+        own = self.config.runs[run].model_dump(exclude_unset=True, exclude=_RUN_KEYS)
+        settings = self.config.training.changed(**own)
+        if "learning_rate_multipliers" in own:
+            return settings
+        network = self._architecture(run)
+        multipliers = settings.learning_rate_multipliers.items()
+        kept = {prefix: value for prefix, value in multipliers if _names_a_layer(prefix, network)}
+        return settings.changed(learning_rate_multipliers=kept)
+
+    def _initial_weights(self, run: str) -> InitialWeights:
+        settings = self.config.runs[run]
+        match settings.weights:
+            case "none":
+                return InitialWeights("none")
+            case "imagenet":
+                return InitialWeights("imagenet", weights_id="imagenet")
+            case "synthetic":
+                given = self.config.weights.synthetic
+                decisive = [given.images, given.seed, self.pretraining(settings.model).model_dump()]
+                return InitialWeights("synthetic", weights_id=f"synthetic-{_digest(decisive)}")
+        path = settings.weights
+        sha256 = checksum(path)
+        expected = settings.weights_sha256
+        if expected and expected.lower() != sha256:
+            raise InputError(
+                f"config: runs.{run}.weights_sha256: {path} has {sha256}, not {expected}; "
+                "give the right file or correct the checksum"
+            )
+        return InitialWeights("file", path, f"file-{sha256[:8]}")
+
+    def _architecture(self, run: str) -> Architecture:
+        model = self.model(run)
+        if model not in ARCHITECTURES:
+            raise InputError(
+                f"config: runs.{run}.model: {model!r} is none of {', '.join(ARCHITECTURES)}"
+                f"{suggestion(model, ARCHITECTURES)}"
+            )
+        return ARCHITECTURES[model]
+
+    def _check_files(self) -> None:
+        dataset, reference = self.config.dataset, self.config.report.reference
+        if dataset.archive and dataset.source != "cifar10":
+            raise InputError(
+                "config: dataset.archive: only source cifar10 uses it; "
+                "set dataset.source: cifar10 or dataset.archive: null"
+            )
+        if dataset.archive and not Path(dataset.archive).is_file():
+            raise InputError(
+                f"config: dataset.archive: there is no file {dataset.archive}; "
+                "correct the path, or set it to null to download"
+            )
+        if reference and not Path(reference).is_file():
+            raise InputError(
+                f"config: report.reference: there is no file {reference}; "
+                "correct the path, or set it to null to do without"
+            )
+
+    def _check_published_files(self) -> None:
+        published = [name for name, network in ARCHITECTURES.items() if network.published]
+        for model in self.config.weights.imagenet:
+            if model not in published:
+                raise InputError(
+                    f"config: weights.imagenet: {model!r} is none of {', '.join(published)}"
+                    f"{suggestion(model, published)}"
+                )
+
+    def _check_multipliers(self) -> None:
+        """A run ignores those of no layer of its network; one of no network's layer is a mistake."""
+        for prefix in self.config.training.learning_rate_multipliers:
+            if not any(_names_a_layer(prefix, network) for network in ARCHITECTURES.values()):
+                raise InputError(
+                    "config: training.learning_rate_multipliers: no network has a layer whose name "
+                    f"begins with {prefix!r}; correct it or remove it"
+                )
+
+    def _check_run(self, run: str) -> None:
+        """What the models cannot check."""
+        settings, key = self.config.runs[run], f"config: runs.{run}"
+        network = self._architecture(run)
+        if settings.framework not in BACKENDS:
+            raise InputError(
+                f"{key}.framework: {settings.framework!r} is none of {', '.join(BACKENDS)}"
+                f"{suggestion(settings.framework, BACKENDS)}"
+            )
+        _check_weights(f"{key}.weights", settings, network)
+        training = self.training(run)
+        _check_input_size(f"{key}.input_size", training.input_size, network)
+        _check_resizing(f"{key}.progressive_resizing", training, network)
+        for name in ("frozen", "learning_rate_multipliers"):
+            for prefix in getattr(training, name):
+                if not _names_a_layer(prefix, network):
+                    raise InputError(
+                        f"{key}.{name}: no layer's name begins with {prefix!r}; "
+                        f"{network.name} has {', '.join(network.weighted_layers())}"
+                    )
+
+
+def _digest(value: object) -> str:
+    text = json.dumps(value, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _names_a_layer(prefix: str, network: Architecture) -> bool:
+    return any(name.startswith(prefix) for name in network.weighted_layers())
+
+
+def _check_weights(key: str, run: Run, network: Architecture) -> None:
+    if run.weights not in KEYWORDS and not Path(run.weights).is_file():
+        raise InputError(
+            f"{key}: {run.weights!r} is none of {', '.join(KEYWORDS)}, and there is no such file"
+            f"{suggestion(run.weights, KEYWORDS)}"
+        )
+    if run.weights != "none" and network.published is None:
+        pretrained = [name for name, each in ARCHITECTURES.items() if each.published]
+        raise InputError(
+            f"{key}: no pretrained weights exist for {network.name}; "
+            f"set weights: none, or model: {' or '.join(pretrained)}"
+        )
+
+
+def _check_input_size(key: str, size: int | None, network: Architecture) -> None:
+    if size and size < network.smallest_input:
+        raise InputError(
+            f"{key}: {size} is too small for {network.name}; set {network.smallest_input} or more"
+        )
+
+
+def _check_resizing(key: str, training: Training, network: Architecture) -> None:
+    resizing = training.progressive_resizing
+    if not resizing.epochs:
+        return
+    if not network.takes_any_size:
+        raise InputError(f"{key}: {network.name} takes images of one size only; set epochs: 0")
+    if training.protocol == "native":
+        raise InputError(f"{key}: needs protocol: harmonised; set epochs: 0")
+    _check_input_size(f"{key}.input_size", resizing.input_size, network)

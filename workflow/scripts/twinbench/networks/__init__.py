@@ -1,0 +1,1 @@
+"""The networks as tables, and weights in the framework-free layout."""

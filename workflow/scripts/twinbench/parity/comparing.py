@@ -1,0 +1,371 @@
+"""The parity suite: what the frameworks measured of themselves, compared check by check.
+
+The first framework is the reference, each other one is compared with it. A check that fails is a result
+to report, not an error.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import count, pairwise, takewhile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from safetensors import SafetensorError, safe_open
+
+from twinbench.errors import InputError
+
+# The columns of parity.csv.
+COLUMNS: dict[str, type] = {
+    "check": str,
+    "max_error": float,
+    "tolerance": float,
+    "passed": bool,
+    "case": str,
+    "frameworks": str,
+    "unit": str,
+    "reason": str,
+}
+
+# The same tensor in two frameworks; None where one lacks it.
+Pair = tuple[np.ndarray | None, np.ndarray | None]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What one framework measured.
+
+    `quantities` are named `case:quantity` or, one of several tensors, `case:quantity/tensor`. `settings`
+    holds, by case and name, a setting's value in common words and in the framework's own.
+    """
+
+    framework: str
+    cases: list[str]
+    quantities: dict[str, np.ndarray]
+    settings: dict[str, dict[str, list[str]]]
+
+    def tensors(self, case: str, quantity: str) -> dict[str, np.ndarray]:
+        """A quantity's tensors by name; a quantity of one tensor alone has the name ''."""
+        start = f"{case}:{quantity}"
+        return {
+            name[len(start) :]: value
+            for name, value in self.quantities.items()
+            if name == start or name.startswith(f"{start}/")
+        }
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a comparison says in a sentence, and whether that is what it should be."""
+
+    passed: bool
+    text: str
+
+
+def read(path: Path) -> Measurement:
+    """Read what a framework measured. Raises `InputError` if the file is no such measurement."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            description = json.loads(file.metadata()["parity"])
+            quantities = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        framework, settings = description["framework"], description["settings"]
+    except (FileNotFoundError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path}: not the parity measurement of a framework ({error}); delete it and run again"
+        ) from None
+    return Measurement(framework, list(settings), quantities, settings)
+
+
+# --- Errors ------------------------------------------------------------------------------------
+
+Error = Callable[[np.ndarray, np.ndarray], float]
+
+
+def differing_rows(reference: np.ndarray, other: np.ndarray) -> float:
+    """How many rows differ in any bit."""
+    rows = len(reference)
+    return float((reference.reshape(rows, -1) != other.reshape(rows, -1)).any(axis=1).sum())
+
+
+def of_largest(reference: np.ndarray, other: np.ndarray) -> float:
+    """The largest difference as a fraction of the largest magnitude."""
+    return _fraction(np.abs(_difference(reference, other)).max(), np.abs(reference).max())
+
+
+def of_length(reference: np.ndarray, other: np.ndarray) -> float:
+    """The length of the difference as a fraction of the length (Euclidean norms)."""
+    return _fraction(
+        np.linalg.norm(_difference(reference, other)),
+        np.linalg.norm(reference.astype(np.float64)),
+    )
+
+
+def of_each(reference: np.ndarray, other: np.ndarray) -> float:
+    """The largest of the differences, each as a fraction of its own magnitude."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        fractions = np.abs(_difference(reference, other)) / np.abs(reference)
+    return float(np.where(reference == other, 0, fractions).max())
+
+
+def _difference(reference: np.ndarray, other: np.ndarray) -> np.ndarray:
+    return other.astype(np.float64) - reference.astype(np.float64)
+
+
+def _fraction(error: Any, size: Any) -> float:
+    if error == 0:
+        return 0.0
+    return float(error / size) if size else np.inf
+
+
+# --- Checks ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Check:
+    """What is compared, how, how far it may differ, and why the tolerance is not smaller.
+
+    Where a quantity was measured for several `batches`, the one that agrees best counts.
+    """
+
+    name: str
+    quantity: str
+    error: Error
+    unit: str
+    tolerance: float
+    reason: str
+    batches: bool = False
+
+
+_OF_LARGEST = "fraction of the largest value"
+_OF_LENGTH = "fraction of a layer's length, worst layer"
+_OF_CHANGE = "fraction of a layer's change, worst layer"
+_FLOAT32_SUMS = "float32 sums of up to 9216 terms in a different order"
+
+# From the data to the trained network: the first check that fails is nearest to the cause.
+CHECKS = (
+    Check(
+        "sample order",
+        "sample order",
+        differing_rows,
+        "steps with different images",
+        0,
+        "both use the same integers",
+    ),
+    Check(
+        "augmented pixels",
+        "augmented pixels",
+        of_largest,
+        _OF_LARGEST,
+        2e-5,
+        "interpolation at float32 positions, which are rounded by about 4e-6 of a pixel",
+    ),
+    Check(
+        "preprocessing as the library's",
+        "pixels",
+        of_largest,
+        _OF_LARGEST,
+        1e-5,
+        "one multiplication and one addition in float32, and a resize",
+    ),
+    Check(
+        "initial weights",
+        "initial weights",
+        differing_rows,
+        "tensors that differ in any bit",
+        0,
+        "copied from one source",
+    ),
+    Check(
+        "converted weights in the library's network",
+        "features",
+        of_largest,
+        _OF_LARGEST,
+        1e-5,
+        _FLOAT32_SUMS,
+    ),
+    Check("forward pass", "forward", of_largest, _OF_LARGEST, 1e-5, _FLOAT32_SUMS),
+    Check("loss", "loss", of_each, "fraction of the loss", 1e-5, "as the forward pass"),
+    Check(
+        "gradients",
+        "gradients",
+        of_length,
+        _OF_LENGTH,
+        2e-5,
+        "float32 sums over images and positions in a different order, through all layers; the best of "
+        "four batches, since rounding can move the maximum of a pooling window",
+        batches=True,
+    ),
+    Check(
+        "dropout: loss",
+        "dropout loss",
+        of_each,
+        "fraction of the loss",
+        1e-5,
+        "as the loss: the same units are dropped",
+    ),
+    Check(
+        "dropout: gradients",
+        "dropout gradients",
+        of_length,
+        _OF_LENGTH,
+        2e-5,
+        "as the gradients: the same units are dropped",
+        batches=True,
+    ),
+    Check(
+        "one Adam step",
+        "change 1",
+        of_length,
+        _OF_CHANGE,
+        1e-3,
+        "weights are rounded to float32, and a step is a small part of them; gradients are given",
+    ),
+    Check("20 Adam steps", "change 20", of_length, _OF_CHANGE, 1e-3, "as one Adam step"),
+    Check(
+        "loss over {steps} steps",
+        "loss curve",
+        of_each,
+        "fraction of a step's loss, worst step",
+        1e-2,
+        "rounding errors grow during training, even at 0.003 of the study's learning rate",
+    ),
+    Check(
+        "evaluation of the same trained weights",
+        "evaluation",
+        of_largest,
+        _OF_LARGEST,
+        1e-5,
+        "as the forward pass",
+    ),
+)
+
+
+def compare(measurements: list[Measurement]) -> pd.DataFrame:
+    """One row per check, case and pair of frameworks, with the columns of `COLUMNS`."""
+    _check_cases(measurements)
+    reference, *others = measurements
+    rows = [
+        row
+        for check in CHECKS
+        for case in reference.cases
+        for other in others
+        if (row := _row(check, case, reference, other)) is not None
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _check_cases(measurements: list[Measurement]) -> None:
+    for first, second in pairwise(measurements):
+        if first.cases != second.cases:
+            raise InputError(
+                f"parity: {first.framework} measured {', '.join(first.cases)}, "
+                f"{second.framework} {', '.join(second.cases)}; measure both again"
+            )
+
+
+def _row(
+    check: Check, case: str, reference: Measurement, other: Measurement
+) -> dict[str, Any] | None:
+    batches = _batches(check, case, reference, other)
+    if not batches:
+        return None
+    first, _ = batches[0][0]
+    error = min(_worst(check.error, pairs) for pairs in batches)
+    return {
+        "check": check.name.format(steps=np.size(first)),
+        "max_error": error,
+        "tolerance": check.tolerance,
+        "passed": bool(error <= check.tolerance),
+        "case": case,
+        "frameworks": f"{reference.framework}, {other.framework}",
+        "unit": check.unit,
+        "reason": check.reason,
+    }
+
+
+def _batches(
+    check: Check, case: str, reference: Measurement, other: Measurement
+) -> list[list[Pair]]:
+    """The pairs of tensors to compare, batch by batch; empty if neither framework measured any."""
+    names = (
+        (f"{check.quantity} of batch {number}" for number in count(1))
+        if check.batches
+        else iter([check.quantity])
+    )
+    return list(takewhile(bool, (list(_pairs(case, name, reference, other)) for name in names)))
+
+
+def _pairs(case: str, quantity: str, reference: Measurement, other: Measurement) -> Iterator[Pair]:
+    """One framework's tensors with the other's, and each framework's with its library's own.
+
+    Tensors are compared layer by layer: the gradient of a bias before batch normalisation is nothing but
+    rounding errors.
+    """
+    first = _by_layer(reference.tensors(case, quantity))
+    second = _by_layer(other.tensors(case, quantity))
+    for name in sorted(first.keys() | second.keys()):
+        yield first.get(name), second.get(name)
+    for measurement in (reference, other):
+        for library in measurement.tensors(case, f"library {quantity}").values():
+            for own in (first, second):
+                yield library, own.get("")
+
+
+def _by_layer(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The tensors of each layer as one; a quantity of one tensor alone stays as it is."""
+    layers: dict[str, list[np.ndarray]] = {}
+    for name in sorted(tensors):
+        layers.setdefault(name.rsplit("/", 1)[0], []).append(tensors[name])
+    return {layer: np.concatenate(parts) if layer else parts[0] for layer, parts in layers.items()}
+
+
+def _worst(error: Error, pairs: list[Pair]) -> float:
+    """The largest error; infinite for NaN, and where a tensor is missing or has another shape."""
+    errors = [
+        np.inf
+        if first is None or second is None or first.shape != second.shape
+        else error(first, second)
+        for first, second in pairs
+    ]
+    return float(np.nan_to_num(errors, nan=np.inf, posinf=np.inf).max())
+
+
+# --- Findings ----------------------------------------------------------------------------------
+
+
+def case_labels(parity: pd.DataFrame) -> pd.Series:
+    """The case of each row, with its frameworks where more than two were compared."""
+    if parity["frameworks"].nunique() > 1:
+        return parity["case"] + " (" + parity["frameworks"] + ")"
+    return parity["case"]
+
+
+def findings(parity: pd.DataFrame) -> list[Finding]:
+    """For each case whether all checks pass, or the first one that fails."""
+    return [
+        _finding(str(label), checks.to_dict("records"))
+        for label, checks in parity.groupby(case_labels(parity), sort=False)
+    ]
+
+
+def _finding(label: str, checks: list[dict[Any, Any]]) -> Finding:
+    frameworks = " and ".join(checks[0]["frameworks"].split(", "))
+    failed = [check for check in checks if not check["passed"]]
+    if not failed:
+        text = f"{label}: all {len(checks)} parity checks between {frameworks} pass."
+        return Finding(True, text)
+    first = failed[0]
+    before = checks[: checks.index(first)]
+    passing = (
+        f'the last check before it, "{before[-1]["check"]}", passes'
+        if before
+        else "it is the first check"
+    )
+    return Finding(
+        False,
+        f'{label}: {frameworks} do NOT compute the same. The check "{first["check"]}" fails (error '
+        f"{first['max_error']:.2g}, tolerance {first['tolerance']:.2g}); {passing}. "
+        f"{len(failed)} of {len(checks)} checks fail.",
+    )

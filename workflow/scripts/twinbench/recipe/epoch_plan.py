@@ -1,0 +1,118 @@
+"""Everything that decides an epoch, as plain arrays that a backend executes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from twinbench.config.training import Training
+from twinbench.errors import InputError
+from twinbench.recipe.augmentation import augmentation_matrices
+from twinbench.recipe.randomness import random_generator, step_seed
+from twinbench.recipe.schedule import Phase, learning_rate
+
+
+@dataclass(frozen=True)
+class EpochPlan:
+    """One epoch of training, whichever backend executes it.
+
+    `input_size`: image size in pixels that the network gets.
+    `order`: int64 (steps, batch), the training images of each step.
+    `matrices`: float32 (steps, batch, 2, 3), their affine transforms, see `augmentation_matrices`.
+    `learning_rates`: float64 (steps,), before each layer's multiplier.
+    `updates`: int64 (steps,), the number of each step's optimiser update in its phase, from 1.
+    `step_seeds`: int64 (steps,), seeds of the framework's own generator, for native runs alone.
+    `dropout_units`: for each dropout layer in turn, the units it sees.
+    """
+
+    seed: int
+    epoch: int
+    input_size: int
+    order: np.ndarray
+    matrices: np.ndarray
+    learning_rates: np.ndarray
+    updates: np.ndarray
+    step_seeds: np.ndarray
+    dropout: float
+    dropout_units: tuple[int, ...]
+
+    @property
+    def steps(self) -> int:
+        return len(self.order)
+
+    def dropout_masks(self, step: int) -> list[np.ndarray]:
+        """For each dropout layer what its input is multiplied with, float32 (batch, units).
+
+        Made when asked for: the masks of a whole epoch would take gigabytes.
+        """
+        batch = self.order.shape[1]
+        return [
+            dropout_mask(self.seed, self.epoch, step, layer, (batch, units), self.dropout)
+            for layer, units in enumerate(self.dropout_units)
+        ]
+
+
+def plan_epoch(
+    seed: int,
+    settings: Training,
+    phase: Phase,
+    epoch: int,
+    *,
+    images: int,
+    image_size: int,
+    input_size: int,
+    dropout_units: list[int],
+    learning_rate_scale: float = 1.0,
+) -> EpochPlan:
+    """The plan of an epoch of `phase`, on `images` training images of `image_size` pixels."""
+    order = sample_order(seed, epoch, images, settings.batch_size)
+    steps = len(order)
+    matrices = augmentation_matrices(
+        seed, epoch, order.size, image_size, input_size, settings.augmentation
+    )
+    rates = [learning_rate(phase, epoch, step, steps, settings.schedule) for step in range(steps)]
+    return EpochPlan(
+        seed=seed,
+        epoch=epoch,
+        input_size=input_size,
+        order=order,
+        matrices=matrices.reshape(*order.shape, 2, 3),
+        learning_rates=np.array(rates) * learning_rate_scale,
+        updates=(epoch - phase.first_epoch) * steps + np.arange(1, steps + 1),
+        step_seeds=np.array(
+            [step_seed(seed, epoch, step) for step in range(steps)]
+            if settings.protocol == "native"
+            else []
+        ),
+        dropout=settings.dropout,
+        dropout_units=tuple(dropout_units),
+    )
+
+
+def steps_per_epoch(images: int, batch_size: int) -> int:
+    """Full batches in an epoch (drop_last=True). Raises `InputError` if there is none."""
+    if images < batch_size:
+        raise InputError(
+            f"training.batch_size: {batch_size} is more than the {images} training images; "
+            "make it smaller or raise dataset.limit"
+        )
+    return images // batch_size
+
+
+def sample_order(seed: int, epoch: int, images: int, batch_size: int) -> np.ndarray:
+    """The images of each step of an epoch: int64 of shape (steps, batch_size)."""
+    steps = steps_per_epoch(images, batch_size)
+    order = random_generator(seed, "order", epoch).permutation(images)
+    return order[: steps * batch_size].reshape(steps, batch_size)
+
+
+def dropout_mask(
+    seed: int, epoch: int, step: int, layer: int, shape: tuple[int, ...], rate: float
+) -> np.ndarray:
+    """0 for a dropped unit, 1 / (1 - rate) for a kept one: float32 of the given shape.
+
+    `layer` counts the network's dropout layers from 0. The rate is met to 1 in 65,536.
+    """
+    values = random_generator(seed, "dropout", epoch, step, layer).integers(
+        0, 1 << 16, shape, dtype=np.uint16
+    )
+    return (values >= round(rate * (1 << 16))).astype(np.float32) / np.float32(1 - rate)

@@ -1,0 +1,1 @@
+"""One training job, from its arguments to its files, without any framework."""

@@ -1,0 +1,224 @@
+"""The training loop over epochs, the same for every backend.
+
+Each epoch is planned here and executed by the backend; between steps this module probes for a collapse,
+saves checkpoints and reacts to interruptions.
+"""
+
+import logging
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from twinbench.backends.backend import Backend, Tensors
+from twinbench.networks.weights import Weights
+from twinbench.recipe import schedule
+from twinbench.recipe.epoch_plan import EpochPlan
+from twinbench.recipe.schedule import History, Phase
+from twinbench.training.checkpoint import Checkpoint, CheckpointInterval, CheckpointStore
+from twinbench.training.collapse import CollapseDetector, Collapsed
+from twinbench.training.job import Job
+from twinbench.training.progress import Progress
+
+log = logging.getLogger(__name__)
+
+
+class Interrupted(Exception):
+    """The process was asked to end; the state is saved. The text says where."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished training: one row per epoch, and the selected epoch, whose weights the backend holds.
+
+    `diagnosis` says why it collapsed, in a sentence or two; None if it did not.
+    """
+
+    history: History
+    selected_epoch: int
+    diagnosis: str | None
+
+
+@dataclass(frozen=True)
+class _Session:
+    """What takes part in a training from its start or resumption to its end."""
+
+    job: Job
+    backend: Backend
+    store: CheckpointStore
+    progress: Progress
+    interval: CheckpointInterval
+    detector: CollapseDetector
+    interrupted: Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class _Position:
+    """Where a training stands: rows of finished epochs, the selected epoch's weights, and within an epoch
+    the steps done and the seconds they took."""
+
+    history: History
+    selected: Weights
+    step: int = 0
+    seconds: float = 0.0
+
+
+def train(job: Job, backend: Backend, store: CheckpointStore, progress: Progress) -> Outcome:
+    """Train from the start or from the store's checkpoint; `backend` ends with the selected weights.
+
+    Raises `Interrupted` after SIGTERM or SIGINT (Ctrl-C), once the state is saved.
+    """
+    which, patience = job.settings.selected_epoch, job.settings.early_stopping.patience
+    diagnosis = None
+    with _interruption() as interrupted:
+        session = _Session(
+            job, backend, store, progress, CheckpointInterval(), CollapseDetector(job), interrupted
+        )
+        position = _resume(session)
+        for phase, epoch in _remaining_epochs(job, len(position.history)):
+            if schedule.should_stop(position.history, patience):
+                log.info("early stopping: no better validation loss for %d epochs", patience)
+                break
+            if epoch == phase.first_epoch and position.step == 0:
+                backend.start_phase(phase)
+            row, diagnosis = _train_epoch(session, phase, epoch, position)
+            progress.epoch(row)
+            history = [*position.history, row]
+            is_selected = schedule.selected_epoch(history, which) == epoch
+            position = _Position(history, backend.weights() if is_selected else position.selected)
+            if diagnosis:
+                log.warning("collapsed in epoch %d: %s", epoch, diagnosis)
+                break
+            if session.interval.due_after_epoch() or interrupted():
+                _save(session, position)
+            if interrupted():
+                raise Interrupted(f"after epoch {epoch}")
+    log.info("checkpoints: %s", session.interval)
+    selected = schedule.selected_epoch(position.history, which)
+    backend.set_weights(position.selected)
+    backend.input_size = job.input_size_in(selected)
+    return Outcome(position.history, selected, diagnosis)
+
+
+def _train_epoch(
+    session: _Session, phase: Phase, epoch: int, position: _Position
+) -> tuple[dict, str | None]:
+    """One epoch and its validation, as a row of the history, and why it collapsed, if it did.
+
+    A collapse ends the epoch: its row holds what there is.
+    """
+    job, backend, detector = session.job, session.backend, session.detector
+    plan = _plan(job, phase, epoch, position.history)
+    before, last = (epoch - 1) * plan.steps, position.step
+    start = time.monotonic() - position.seconds
+
+    def after_step(done: int) -> None:
+        nonlocal last
+        last = done
+        session.progress.step(epoch, done, plan.steps)
+        if done == plan.steps or detector.due(before + done):
+            detector.probe(backend, before + done)
+        if done < plan.steps and (_checkpoint_is_due(session, done) or session.interrupted()):
+            seconds = time.monotonic() - start
+            _save(session, _Position(position.history, position.selected, done, seconds))
+        if done < plan.steps and session.interrupted():
+            raise Interrupted(f"in epoch {epoch} after step {done} of {plan.steps}")
+
+    backend.input_size = plan.input_size
+    diagnosis = None
+    try:
+        if before + position.step == 0:
+            detector.probe(backend, 0)
+        backend.train_epoch(plan, position.step, after_step)
+    except Collapsed as collapsed:
+        diagnosis = str(collapsed)
+    train_loss, train_accuracy = backend.running_metrics(last) if last else (math.nan, math.nan)
+    validation_loss, validation_accuracy = job.evaluate(backend.logits, job.validation)
+    elapsed = time.monotonic() - start
+    row = {
+        "epoch": epoch,
+        "phase": phase.name,
+        "seconds": elapsed,
+        "images_per_second": last * job.settings.batch_size / elapsed,
+        "learning_rate": float(plan.learning_rates[max(0, last - 1)]),
+        "input_size": plan.input_size,
+        "train_loss": train_loss,
+        "train_accuracy": train_accuracy,
+        "validation_loss": validation_loss,
+        "validation_accuracy": validation_accuracy,
+        "dead_relus": detector.dead_relus,
+        "collapsed": diagnosis is not None,
+    }
+    return row, diagnosis
+
+
+def _plan(job: Job, phase: Phase, epoch: int, history: History) -> EpochPlan:
+    plateau = job.settings.reduce_on_plateau
+    scale = schedule.plateau_scale(history, plateau.patience, plateau.factor)
+    return job.plan(phase, epoch, scale)
+
+
+def _checkpoint_is_due(session: _Session, done: int) -> bool:
+    """Whether to save within an epoch of which `done` steps are done."""
+    every = session.job.checkpoint_steps
+    return (every > 0 and done % every == 0) or session.interval.due_within_epoch()
+
+
+def _remaining_epochs(job: Job, done: int) -> Iterator[tuple[Phase, int]]:
+    for phase in job.phases:
+        for epoch in range(max(phase.first_epoch, done + 1), phase.last_epoch + 1):
+            yield phase, epoch
+
+
+def _save(session: _Session, position: _Position) -> None:
+    with session.interval.measured():
+        tensors = {f"backend/{name}": value for name, value in session.backend.state().items()}
+        tensors |= {f"selected/{name}": value for name, value in position.selected.items()}
+        state = {
+            "history": position.history,
+            "step": position.step,
+            "seconds": position.seconds,
+            "probes": session.detector.state(),
+        }
+        session.store.save(Checkpoint(tensors, state))
+
+
+def _resume(session: _Session) -> _Position:
+    """Where to go on: at the store's checkpoint, which backend and detector take up, or at the start."""
+    checkpoint = session.store.load()
+    if checkpoint is None:
+        return _Position([], {})
+    state = checkpoint.state
+    for row in state["history"]:
+        session.progress.epoch(row, resumed=True)
+    done = len(state["history"])
+    # The optimiser in the state is that of the phase of the last step taken.
+    last = done + 1 if state["step"] else done
+    phase = next(p for p in session.job.phases if p.first_epoch <= last <= p.last_epoch)
+    session.backend.start_phase(phase)
+    session.backend.restore(_part(checkpoint.tensors, "backend/"))
+    session.detector.restore(state["probes"])
+    log.info("resumed from the checkpoint after epoch %d, step %d", done, state["step"])
+    selected = _part(checkpoint.tensors, "selected/")
+    return _Position(state["history"], selected, state["step"], state["seconds"])
+
+
+def _part(tensors: Tensors, prefix: str) -> Tensors:
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+
+
+@contextmanager
+def _interruption() -> Iterator[Callable[[], bool]]:
+    """Within the block SIGTERM and SIGINT only set the flag that the yielded function reads."""
+    received: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, frame: received.append(number))
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,275 @@
+"""One training job, from its arguments to its files."""
+
+import argparse
+import csv
+import hashlib
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from twinbench import cli, provenance, sources
+from twinbench.backends.backend import Backend
+from twinbench.config.base import Settings
+from twinbench.config.training import Training
+from twinbench.data import splits
+from twinbench.data.splits import Split
+from twinbench.errors import InputError
+from twinbench.files import written_atomically
+from twinbench.networks import weights
+from twinbench.networks.architectures import ARCHITECTURES, describe
+from twinbench.training import devices, loop
+from twinbench.training.checkpoint import CheckpointStore
+from twinbench.training.job import Job
+from twinbench.training.loop import Outcome
+from twinbench.training.memory import keep_freed_memory
+from twinbench.training.progress import Progress, duration
+
+log = logging.getLogger(__name__)
+
+MakeBackend = Callable[[Job], Backend]
+TERMINATED = 143  # 128 + SIGTERM, as a shell reports it
+
+
+class WeightsSource(Settings):
+    source: str
+    file: str | None
+
+
+class DatasetSource(Settings):
+    name: str
+    source: str
+
+
+class RunSettings(Settings):
+    """Everything that decides a training apart from its seed, data and initial weights."""
+
+    run: str
+    framework: str
+    model: str
+    weights: WeightsSource
+    dataset: DatasetSource
+    training: Training
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """The arguments of a training: its settings, inputs and outputs."""
+    result = cli.parser(
+        description,
+        seed=int,
+        threads=int,
+        train=Path,
+        validation=Path,
+        test=Path,
+        history=Path,
+        predictions=Path,
+        provenance=Path,
+        model=Path,
+        tensorboard=Path,
+    )
+    result.add_argument("--weights", type=Path, nargs="*", default=[], help="initial weights")
+    add_checkpoint_steps(result)
+    cli.add_settings(result, RunSettings)
+    return result
+
+
+def add_checkpoint_steps(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--checkpoint-steps", type=int, default=0, help="save every so many steps too, unless 0"
+    )
+
+
+def backend_module(framework: str, name: str = "backend") -> Any:
+    """A module of a backend's folder. Only here a framework is imported."""
+    return import_module(f"twinbench.backends.{framework}.{name}")
+
+
+def execute(arguments: argparse.Namespace) -> None:
+    """Train a run and write its files. After SIGTERM exits with 143, the state saved."""
+    settings: RunSettings = arguments.settings
+    with devices.leased(settings.training.device):
+        _execute(arguments, settings, backend_module(settings.framework).Backend)
+
+
+def _execute(
+    arguments: argparse.Namespace, settings: RunSettings, make_backend: MakeBackend
+) -> None:
+    started, start = datetime.now(UTC), time.monotonic()
+    job = _job(arguments, settings)
+    inputs = {"train": arguments.train, "validation": arguments.validation, "test": arguments.test}
+    inputs |= {"weights": path for path in arguments.weights}
+    sums = provenance.checksums(inputs)
+    backend = make(job, make_backend)
+    identity = {
+        "settings": settings.training.model_dump(),
+        "model": job.architecture.name,
+        "seed": job.seed,
+        # The test split is only predicted.
+        "inputs": {name: value for name, value in sums.items() if name != "test"},
+    }
+    store = checkpoint_store(
+        arguments.history.parent, "run", identity, settings.framework, job, backend
+    )
+    log.info(
+        "%s, seed %d: %s in %s on %s, %d threads, %d training images",
+        job.run,
+        job.seed,
+        job.architecture.title,
+        backend.precision,
+        backend.device,
+        job.threads,
+        len(job.train),
+    )
+    outcome = train(job, backend, store, arguments.tensorboard)
+    if outcome.diagnosis and settings.training.on_collapse == "fail":
+        raise InputError(f"{job.run}, seed {job.seed}: collapsed: {outcome.diagnosis}")
+    logits = backend.logits(job.test.images)
+    _write_history(arguments.history, outcome.history)
+    _write_predictions(arguments.predictions, job.test, logits)
+    backend.save_model(arguments.model)
+    # The time of resumed epochs counts, and so does that of reading data and starting.
+    trained = sum(row["seconds"] for row in outcome.history)
+    seconds = round(max(time.monotonic() - start, trained), 3)
+    record = {
+        **_facts(settings, job, backend, outcome, sums),
+        "started": started.isoformat(timespec="seconds"),
+        "total_seconds": seconds,
+    }
+    _write_json(arguments.provenance, record)
+    store.clear()
+    log.info(
+        "selected epoch %d of %d, total time %s",
+        outcome.selected_epoch,
+        len(outcome.history),
+        duration(seconds),
+    )
+
+
+def _job(arguments: argparse.Namespace, settings: RunSettings) -> Job:
+    (path,) = arguments.weights or [None]
+    return Job(
+        run=settings.run,
+        seed=arguments.seed,
+        architecture=ARCHITECTURES[settings.model],
+        settings=settings.training,
+        train=splits.load(arguments.train),
+        validation=splits.load(arguments.validation),
+        test=splits.load(arguments.test),
+        pretrained=weights.read(path) if path else {},
+        published_normalisation=path is not None,
+        threads=arguments.threads,
+        checkpoint_steps=arguments.checkpoint_steps,
+    )
+
+
+def make(job: Job, make_backend: MakeBackend) -> Backend:
+    """The backend of a job, on the device that its settings ask for."""
+    keep_freed_memory()
+    backend = make_backend(job)
+    devices.check(job.settings.device, backend.device)
+    return backend
+
+
+def checkpoint_store(
+    folder: Path, name: str, identity: dict, framework: str, job: Job, backend: Backend
+) -> CheckpointStore:
+    """The place of a training's checkpoint, bound to all that determines its result.
+
+    `identity` is what tells this training from others; code, versions, device, precision and threads are
+    added here.
+    """
+    script = Path(sys.argv[0]).resolve()
+    key = {
+        **identity,
+        "versions": provenance.versions(backend.libraries),
+        "precision": backend.precision,
+        "device": backend.device,
+        "threads": job.threads,
+        "code": sources.checksums(script, f"twinbench.backends.{framework}.backend"),
+    }
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+    return CheckpointStore(folder, name, digest)
+
+
+def train(job: Job, backend: Backend, store: CheckpointStore, tensorboard: Path) -> Outcome:
+    """Train, with progress in the log and in `tensorboard`. An interruption ends the process."""
+    progress = Progress(job.epoch_costs, tensorboard)
+    try:
+        return loop.train(job, backend, store, progress)
+    except loop.Interrupted as interruption:
+        log.info("interrupted %s: saved; start again to resume", interruption)
+        sys.exit(TERMINATED)
+    finally:
+        progress.close()
+
+
+def _facts(
+    settings: RunSettings, job: Job, backend: Backend, outcome: Outcome, sums: dict[str, str]
+) -> dict[str, Any]:
+    """What provenance.json records, times aside."""
+    names = ("train", "validation", "test")
+    device = f"CPU ({provenance.processor()})" if backend.device == "cpu" else backend.device
+    return {
+        "run": job.run,
+        "seed": job.seed,
+        "framework": settings.framework,
+        "model": settings.model,
+        "weights": {**settings.weights.model_dump(), "sha256": sums.get("weights")},
+        "settings": settings.training.model_dump(),
+        "precision": backend.precision,
+        "device": device,
+        "threads": job.threads,
+        "parameters": sum(value.size for value in backend.weights().values()),
+        "layers": describe(job.layers, job.input_size),
+        "input_size": job.input_size_in(outcome.selected_epoch),
+        "epochs_run": len(outcome.history),
+        "selected_epoch": outcome.selected_epoch,
+        "status": "collapsed" if outcome.diagnosis else "completed",
+        "diagnosis": outcome.diagnosis,
+        "dataset": {
+            **settings.dataset.model_dump(),
+            **{f"{name}_images": len(getattr(job, name)) for name in names},
+            "sha256": {name: sums[name] for name in names},
+        },
+        "versions": provenance.versions(backend.libraries),
+        "git": provenance.git_state(Path(__file__).parent),
+    }
+
+
+def _write_history(path: Path, history: list[dict]) -> None:
+    with (
+        written_atomically(path) as temporary,
+        open(temporary, "w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.DictWriter(file, fieldnames=list(history[0]))
+        writer.writeheader()
+        writer.writerows(history)
+
+
+def _write_predictions(path: Path, split: Split, logits: np.ndarray) -> None:
+    """One row per image: `sample_id` int64, `label` int64, `logits` float32, one per class."""
+    values = pa.array(logits.astype(np.float32).reshape(-1))
+    columns = {
+        "sample_id": split.sample_ids,
+        "label": split.labels,
+        "logits": pa.FixedSizeListArray.from_arrays(values, logits.shape[1]),
+    }
+    table = pa.table(columns).replace_schema_metadata(
+        {"class_names": json.dumps(list(split.class_names))}
+    )
+    with written_atomically(path) as temporary:
+        pq.write_table(table, temporary)
+
+
+def _write_json(path: Path, value: dict) -> None:
+    with written_atomically(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
