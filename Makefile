@@ -21,7 +21,7 @@ demo: .venv  ## the whole study on synthetic images, offline, in minutes
 	snakemake --cores all --configfile config/demo.yaml
 	@echo "The report: results/demo/report.md"
 
-test: .venv/installed-dev  ## the tests of every day
+test: .venv/installed-dev  ## the fast tests
 	python -m pytest -n $(TEST_PROCESSES) --dist loadgroup
 
 test-slow: .venv/installed-dev  ## whole studies, kills, the libraries' own networks

@@ -1,119 +1,83 @@
-"""One measurement of training speed, in a process of its own: prints an object in JSON.
+"""One measurement of training speed, in a process of its own: prints a JSON object.
 
     python benchmarks/training_speed.py ours --run pytorch-scratch
+    python benchmarks/training_speed.py epochs --run tensorflow-pretrained
+    python benchmarks/training_speed.py checkpoint --run pytorch-scratch
     python benchmarks/training_speed.py tutorial --framework pytorch
     python benchmarks/training_speed.py peak --framework pytorch --precision bfloat16
-    python benchmarks/training_speed.py frozen --framework tensorflow --cached-views 3
-    python benchmarks/training_speed.py whole --run tensorflow-pretrained --precision float32
 
-`ours` is a run of the default study: augmentation, step, validation; `tutorial` the usual script beside
-this file; `peak` what the framework's matrix product reaches here; `frozen` all epochs of a run of which
-only the last block of layers is trained, with or without a cache of what the others make of the images;
-`whole` all epochs of a run of the default study.
+`ours` is the speed of a run of the default study; `epochs` the time of all its epochs; `checkpoint` what
+saving its state takes; `tutorial` the speed of the usual script beside this file; `peak` what the
+framework's matrix product reaches on the device on which it trains.
 """
 
 import argparse
 import importlib
 import json
 import os
+import tempfile
 import time
-from collections import Counter
+from collections.abc import Callable
+from itertools import groupby
+from pathlib import Path
 
-from measuring import STUDY_IMAGES, forward_operations, make_arm, make_job
-from twinbench import protocol
-from twinbench.feature_cache import first_computed_layer
-from twinbench.job import Job
-from twinbench.memory import keep_freed_memory
-from twinbench.parity import Measurable
-from twinbench.protocol import Phase
+import numpy as np
+from measuring import (
+    FRAMEWORKS,
+    STUDY_IMAGES,
+    default_study,
+    forward_operations,
+    make_job,
+    scratch_folder,
+)
+from twinbench.backends.backend import Backend
+from twinbench.recipe.schedule import Phase
+from twinbench.training import run
+from twinbench.training.checkpoint import Checkpoint, CheckpointStore
+from twinbench.training.job import Job
 
-WARM_UP = 3  # steps that are not counted: the first ones build graphs and kernels
-PEAK_SIDE = 4096
-PEAK_SECONDS = 3.0
+WARM_UP = 3  # steps that do not count: the first ones build graphs and kernels
+PEAK_SIZE = 4096
+PEAK_SECONDS = 2.0
 
 
 def ours(arguments: argparse.Namespace) -> dict:
-    """Images a second of a run, whole and in parts, and its operations a second."""
-    changes = {"precision": arguments.precision}
-    if arguments.batch_size:
-        changes["batch_size"] = arguments.batch_size
-    job = make_job(arguments.run, arguments.images, arguments.threads, **changes)
-    keep_freed_memory()
-    arm = make_arm(arguments.framework, job)
-    phase = protocol.phases(job.settings, job.architecture)[-1]
-    arm.start_phase(phase)
-    batch, steps = job.settings["batch_size"], job.steps_per_epoch
-    times = {}
-    arm.train_epoch(phase, 1, 0, 1.0, lambda done: times.update({done: time.perf_counter()}))
-    training = (times[steps] - times[WARM_UP]) / (steps - WARM_UP) / batch
-    arm.logits(job.validation.images)  # builds what evaluation needs
-    validation = _seconds(lambda: arm.logits(job.validation.images)) / len(job.validation)
-    batches = arm.batches(2, 0)
-    next(batches)
-    augmentation = _seconds(lambda: [next(batches) for _ in range(WARM_UP)]) / WARM_UP / batch
-    whole = training + validation * len(job.validation) / len(job.train)
+    """Images and billions of operations per second of a run's last epoch, validation included."""
+    job, backend = _make(arguments)
+    seconds = _last_epoch(job, backend)
     forward = forward_operations(job.layers, job.input_size)
     operations = 3 * forward + forward * len(job.validation) / len(job.train)
     return {
-        "images_per_second": 1 / whole,
-        "step_images_per_second": 1 / training,
-        "augmentation_share": augmentation / training,
-        "gflops": operations / whole / 1e9,
-        "precision": arm.precision.name,
-        "batch_size": batch,
+        "images_per_second": 1 / seconds,
+        "gflops": operations / seconds / 1e9,
+        "precision": backend.precision,
+        "batch_size": job.settings.batch_size,
     }
 
 
-def frozen(arguments: argparse.Namespace) -> dict:
-    """Seconds of ten epochs of VGG16 at 64 pixels with its last block trained."""
-    changes = {
-        "input_size": 64,
-        "progressive_resizing": {"epochs": 0, "input_size": 32},
-        "frozen": ["block1", "block2", "block3", "block4"],
-        "head": {"epochs": 0, "learning_rate": 0.001, "initialisation": "auto"},
-        "epochs": 10,
-    }
-    return _all_epochs(arguments, "tensorflow-pretrained", changes)
+def epochs(arguments: argparse.Namespace) -> dict:
+    """Seconds of all epochs of a run on the whole training split, from a few steps of each kind."""
+    job, backend = _make(arguments)
+    seconds = 0.0
+    for phase in job.phases:
+        backend.start_phase(phase)
+        numbers = range(phase.first_epoch, phase.last_epoch + 1)
+        for _, alike in groupby(numbers, job.input_size_in):
+            first, *others = alike
+            seconds += (1 + len(others)) * _seconds_per_image(job, backend, phase, first)
+    return {"seconds": seconds * STUDY_IMAGES}
 
 
-def whole(arguments: argparse.Namespace) -> dict:
-    """Seconds of all epochs of a run of the default study, validation included."""
-    return _all_epochs(arguments, arguments.run, {})
-
-
-def _all_epochs(arguments: argparse.Namespace, run: str, changes: dict) -> dict:
-    """Seconds of a run's epochs on the whole split, from epochs of a few images."""
-    if arguments.cached_views is not None:
-        changes = changes | {"cached_views": arguments.cached_views}
-    changes = changes | {"precision": arguments.precision}
-    job = make_job(run, arguments.images, arguments.threads, **changes)
-    keep_freed_memory()
-    arm = make_arm(arguments.framework, job)
-    seconds = sum(
-        _phase_seconds(job, arm, phase) for phase in protocol.phases(job.settings, job.architecture)
-    )
-    return {"seconds": seconds * STUDY_IMAGES / (job.steps_per_epoch * job.settings["batch_size"])}
-
-
-def _phase_seconds(job: Job, arm: Measurable, phase: Phase) -> float:
-    arm.start_phase(phase)
-
-    def epoch(number: int) -> float:
-        training = _seconds(lambda: arm.train_epoch(phase, number, 0, 1.0, lambda done: None))
-        return training + _seconds(lambda: arm.logits(job.validation.images))
-
-    first, views = phase.first_epoch, job.settings["cached_views"]
-    epochs = range(first, phase.last_epoch + 1)
-    if first_computed_layer(job, phase):
-        epoch(first)  # builds graphs and kernels
-        filling, reading = epoch(first + 1), epoch(first + 1 + views)
-        return views * filling + (len(epochs) - views) * reading
-    total = 0.0
-    for size, count in Counter(job.input_size_in(number) for number in epochs).items():
-        arm.input_size = size
-        epoch(first)
-        total += count * epoch(first + 1)
-    return total
+def checkpoint(arguments: argparse.Namespace) -> dict:
+    """Seconds and megabytes of a checkpoint, and the fraction of the whole split's epoch it takes."""
+    job, backend = _make(arguments)
+    epoch = _last_epoch(job, backend) * STUDY_IMAGES
+    with tempfile.TemporaryDirectory(dir=scratch_folder()) as folder:
+        store = CheckpointStore(Path(folder), "run", "0" * 64)
+        selected = backend.weights()
+        seconds = _seconds(lambda: store.save(Checkpoint(backend.state() | selected, {})))
+        megabytes = store.path.stat().st_size / 1e6
+    return {"seconds": seconds, "megabytes": megabytes, "fraction": seconds / epoch}
 
 
 def tutorial(arguments: argparse.Namespace) -> dict:
@@ -123,52 +87,100 @@ def tutorial(arguments: argparse.Namespace) -> dict:
 
 
 def peak(arguments: argparse.Namespace) -> dict:
-    """Billions of operations a second in products of square matrices."""
-    multiply = _multiplier(arguments.framework, arguments.precision, arguments.threads)
-    multiply()
-    start, count = time.perf_counter(), 0
-    while time.perf_counter() - start < PEAK_SECONDS:
-        multiply()
-        count += 1
-    return {"gflops": 2 * PEAK_SIDE**3 * count / (time.perf_counter() - start) / 1e9}
+    """Billions of operations per second in products of square matrices."""
+    prepare = {"pytorch": _pytorch_product, "tensorflow": _tensorflow_product}
+    numbers = np.random.default_rng(0).random((PEAK_SIZE, PEAK_SIZE), np.float32)
+    product = prepare[arguments.framework](numbers, arguments.precision, arguments.threads)
+
+    def multiply(count: int) -> None:
+        for _ in range(count):
+            result = product()
+        float(result[0, 0])  # waits for a GPU
+
+    multiply(1)
+    count, seconds = 1, _seconds(multiply, 1)
+    while seconds < PEAK_SECONDS:
+        count *= 2
+        seconds = _seconds(multiply, count)
+    return {"gflops": 2 * PEAK_SIZE**3 * count / seconds / 1e9}
 
 
-MEASUREMENTS = {each.__name__: each for each in (ours, tutorial, peak, frozen, whole)}
+def _make(arguments: argparse.Namespace) -> tuple[Job, Backend]:
+    """A run as a training job prepares it."""
+    changes = {"precision": arguments.precision}
+    if arguments.batch_size:
+        changes["batch_size"] = arguments.batch_size
+    job = make_job(arguments.run, arguments.images, arguments.threads, **changes)
+    return job, run.make(job, run.backend_module(arguments.framework).Backend)
 
 
-def _multiplier(framework: str, precision: str, threads: int):
-    if framework == "pytorch":
-        import torch
+def _last_epoch(job: Job, backend: Backend) -> float:
+    """Seconds per training image of the last epoch, with a fresh optimiser."""
+    phase = job.phases[-1]
+    backend.start_phase(phase)
+    return _seconds_per_image(job, backend, phase, phase.last_epoch)
 
-        torch.set_num_threads(threads)
-        matrix = torch.randn(PEAK_SIDE, PEAK_SIDE, dtype=getattr(torch, precision))
-        return lambda: matrix @ matrix
+
+def _seconds_per_image(job: Job, backend: Backend, phase: Phase, epoch: int) -> float:
+    """Seconds of an epoch for each training image: the plan, the steps, and the validation."""
+    start = time.perf_counter()
+    plan = job.plan(phase, epoch)
+    planning = (time.perf_counter() - start) / plan.order.size
+    marks: list[tuple[int, float]] = []
+
+    def after_step(done: int) -> None:
+        if done == plan.steps or (done >= WARM_UP and not marks):
+            backend.running_metrics(done)  # waits until a GPU has done these steps
+            marks.append((done, time.perf_counter()))
+
+    backend.input_size = plan.input_size
+    backend.train_epoch(plan, 0, after_step)
+    (first, earlier), (last, later) = marks
+    training = (later - earlier) / (last - first) / job.settings.batch_size
+    backend.logits(job.validation.images)  # builds what evaluation needs
+    validation = _seconds(backend.logits, job.validation.images) / len(job.train)
+    return planning + training + validation
+
+
+def _pytorch_product(numbers: np.ndarray, precision: str, threads: int) -> Callable:
+    import torch
+
+    torch.set_num_threads(threads)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    matrix = torch.from_numpy(numbers).to(device, getattr(torch, precision))
+    return lambda: matrix @ matrix
+
+
+def _tensorflow_product(numbers: np.ndarray, precision: str, threads: int) -> Callable:
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
-    matrix = tf.cast(tf.random.normal((PEAK_SIDE, PEAK_SIDE)), precision)
-    return lambda: tf.matmul(matrix, matrix).numpy()
+    tf.config.experimental.enable_tensor_float_32_execution(False)  # as in training
+    matrix = tf.cast(numbers, precision)
+    return lambda: tf.matmul(matrix, matrix)
 
 
-def _seconds(work) -> float:
+def _seconds(work: Callable, *arguments: object) -> float:
     start = time.perf_counter()
-    work()
+    work(*arguments)
     return time.perf_counter() - start
 
 
+MEASUREMENTS = {each.__name__: each for each in (ours, epochs, checkpoint, tutorial, peak)}
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=MEASUREMENTS)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("measurement", choices=MEASUREMENTS)
     parser.add_argument("--run", default="pytorch-scratch", help="a run of the default study")
-    parser.add_argument("--framework", choices=("pytorch", "tensorflow"), help="the run's own")
+    parser.add_argument("--framework", choices=FRAMEWORKS, help="default: the run's")
     parser.add_argument("--images", type=int, default=2560)
-    parser.add_argument("--batch-size", type=int, help="the run's own if it is not given")
+    parser.add_argument("--batch-size", type=int, help="default: the run's")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--precision", default="auto")
-    parser.add_argument("--cached-views", type=int, help="the run's own if it is not given")
     arguments = parser.parse_args()
-    arguments.framework = arguments.framework or arguments.run.split("-")[0]
-    print(json.dumps(MEASUREMENTS[arguments.what](arguments)))
+    arguments.framework = arguments.framework or default_study().framework(arguments.run)
+    print(json.dumps(MEASUREMENTS[arguments.measurement](arguments)))
 
 
 if __name__ == "__main__":

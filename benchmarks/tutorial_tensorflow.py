@@ -1,19 +1,19 @@
 """The usual Keras script: `Sequential`, `ImageDataGenerator`, `fit`, float32, batch 64.
 
-The same net as `alexnet32`, the same augmentation, written as tutorials write it: what the benchmark
-compares with, no part of the workflow.
+The same network as `alexnet32` and the same augmentation, written as tutorials write it. The benchmark
+compares with it; the workflow does not use it.
 """
 
 import time
 
 import keras
 from keras.src.legacy.preprocessing.image import ImageDataGenerator  # where Keras 3 keeps it
-from twinbench.synthetic_split import draw_split
+from twinbench.data.synthetic import generate_split
 
 BATCH = 64
 
 
-def net() -> keras.Model:
+def network() -> keras.Model:
     def convolution(filters: int) -> keras.Layer:
         return keras.layers.Conv2D(filters, 3, padding="same", activation="relu")
 
@@ -38,7 +38,7 @@ def net() -> keras.Model:
     )
 
 
-class Watch(keras.callbacks.Callback):
+class StepTimes(keras.callbacks.Callback):
     """When each step ended."""
 
     def __init__(self) -> None:
@@ -50,19 +50,19 @@ class Watch(keras.callbacks.Callback):
 
 
 def images_per_second(images: int, warm_up: int) -> float:
-    """Of training one epoch and evaluating a ninth as many images, the first steps left out."""
+    """Speed of training on these and evaluating a ninth as many, without the first steps."""
     images -= images % BATCH
-    split, held_out = draw_split("target", images, 1), draw_split("target", images // 9, 2)
+    split, held_out = generate_split("target", images, 1), generate_split("target", images // 9, 2)
     generator = ImageDataGenerator(
         rotation_range=15, width_shift_range=0.1, height_shift_range=0.1, horizontal_flip=True
     )
-    model = net()
+    model = network()
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    watch = Watch()
+    steps = StepTimes()
     flow = generator.flow(split.images / 255.0, split.labels, batch_size=BATCH)
-    model.fit(flow, epochs=1, verbose=0, callbacks=[watch])
-    counted = (len(watch.times) - warm_up) * BATCH
-    training = (watch.times[-1] - watch.times[warm_up - 1]) / counted
+    model.fit(flow, epochs=1, verbose=0, callbacks=[steps])
+    counted = (len(steps.times) - warm_up) * BATCH
+    training = (steps.times[-1] - steps.times[warm_up - 1]) / counted
     inputs = held_out.images / 255.0
     model.evaluate(inputs[:BATCH], held_out.labels[:BATCH], verbose=0)  # builds its graph
     start = time.perf_counter()

@@ -1,10 +1,14 @@
-"""Fixtures of several rooms. Both frameworks meet in one process here, as they never do in a job."""
+"""Fixtures of several rooms."""
 
 import resource
+import runpy
 import signal
+import sys
 from contextlib import contextmanager
 
 import pytest
+from support import SCRIPTS, TINY, TINY_RESIZABLE
+from twinbench.networks.architectures import ARCHITECTURES
 
 
 @pytest.fixture
@@ -23,6 +27,29 @@ def limit_file_size():
             signal.signal(signal.SIGXFSZ, handler)
 
     return limit
+
+
+@pytest.fixture
+def run_script(monkeypatch):
+    """Runs an entry script in this process, where models can be the tiny networks.
+
+    Returns what it exits with.
+    """
+    for network in (TINY, TINY_RESIZABLE):
+        monkeypatch.setitem(ARCHITECTURES, network.name, network)
+    # For the life of a process, which here is not the script's.
+    for module in ("training.run", "parity.measuring"):
+        monkeypatch.setattr(f"twinbench.{module}.keep_freed_memory", lambda: None)
+
+    def run(name: str, arguments: list[str]) -> int:
+        monkeypatch.setattr(sys, "argv", [str(SCRIPTS / name), *arguments])
+        try:
+            runpy.run_path(sys.argv[0], run_name="__main__")
+        except SystemExit as end:
+            return end.code
+        return 0
+
+    return run
 
 
 def pytest_addoption(parser):

@@ -1,8 +1,12 @@
-"""What tests of several rooms use: the project's folder, tiny networks, small jobs."""
+"""What tests of several rooms use: the project's folder, tiny networks, small jobs and their files."""
 
+from functools import cache
 from pathlib import Path
 
+from twinbench.backends import model_suffix
+from twinbench.config.arguments import to_arguments
 from twinbench.config.training import Training
+from twinbench.data import splits
 from twinbench.data.synthetic import generate_split
 from twinbench.networks.architectures import (
     AdaptiveAveragePooling,
@@ -18,6 +22,8 @@ from twinbench.training.job import Job
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ROOT / "workflow" / "scripts"
+
+NO_AUGMENTATION = {"rotation_degrees": 0, "shift_fraction": 0, "horizontal_flip": False}
 
 # Every kind of layer, and everything that twins could get wrong, in some thousand weights.
 TINY = Architecture(
@@ -67,7 +73,11 @@ def training_settings(**changes) -> Training:
     return Training().changed(**changes)
 
 
-def make_job(architecture=TINY, images=48, seed=1, pretrained=None, threads=2, **changes) -> Job:
+# Making images takes a while, and no test changes them.
+split = cache(generate_split)
+
+
+def make_job(architecture=TINY, images=48, seed=1, pretrained=None, threads=1, **changes) -> Job:
     """A small job on synthetic images; `changes` are training settings."""
     settings = {"batch_size": 16, "epochs": 2, "precision": "float32", **changes}
     return Job(
@@ -75,10 +85,36 @@ def make_job(architecture=TINY, images=48, seed=1, pretrained=None, threads=2, *
         seed=seed,
         architecture=architecture,
         settings=training_settings(**settings),
-        train=generate_split("target", images, 1),
-        validation=generate_split("target", 20, 2),
-        test=generate_split("target", 20, 3),
+        train=split("target", images, 1),
+        validation=split("target", 20, 2),
+        test=split("target", 20, 3),
         pretrained=pretrained or {},
         published_normalisation=bool(pretrained),
         threads=threads,
     )
+
+
+def training_arguments(job: Job, framework: str, folder: Path) -> list[str]:
+    """The arguments by which `train.py` trains the job. Its inputs are written to `folder`, where its
+    outputs go as well."""
+    settings = {
+        "run": job.run,
+        "framework": framework,
+        "model": job.architecture.name,
+        "weights": {"source": "none", "file": None},
+        "dataset": {"name": "synthetic-1", "source": "synthetic"},
+        "training": job.settings,
+    }
+    files = {
+        "history": "history.csv",
+        "predictions": "predictions.parquet",
+        "provenance": "provenance.json",
+        "model": f"model.{model_suffix(framework)}",
+        "tensorboard": "tensorboard",
+        "log": "train.log",
+    }
+    for name in ("train", "validation", "test"):
+        files[name] = f"{name}.safetensors"
+        splits.save(folder / files[name], getattr(job, name))
+    paths = [word for name, file in files.items() for word in (f"--{name}", str(folder / file))]
+    return [*to_arguments(settings).values(), "--seed", "1", "--threads", "1", *paths]

@@ -1,106 +1,124 @@
-"""Run folders as training leaves them, drawn from random numbers in milliseconds."""
+"""Run folders as training leaves them, made of random numbers in milliseconds."""
 
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from twinbench.analysis.results import StudySettings, TrainedModel, trained_models
+from twinbench.config.arguments import to_arguments
 
-CLASS_NAMES = [
-    "airplane",
-    "automobile",
-    "bird",
-    "cat",
-    "deer",
-    "dog",
-    "frog",
-    "horse",
-    "ship",
-    "truck",
-]
+CLASS_NAMES = ["airplane", "automobile", "bird", "cat", "deer"]
+CLASS_NAMES += ["dog", "frog", "horse", "ship", "truck"]
+DIAGNOSIS = "one class for all images; loss at ln 10"
+SETTINGS = {"protocol": "harmonised", "precision": "auto", "epochs": 8, "learning_rate": 0.001}
+FINE_TUNING = {**SETTINGS, "learning_rate": 0.0001}
+DATASET = {
+    "name": "cifar10-1a2b3c4d",
+    "source": "cifar10",
+    "sha256": {"train": "12" * 32, "validation": "34" * 32, "test": "56" * 32},
+}
 
 
 @dataclass
 class FakeRun:
-    """What one run of a fake study shall look like."""
+    """What one run of a fake study shall look like; runs of equal `noise` predict alike."""
 
     framework: str = "pytorch"
     model: str = "alexnet"
     weights: str = "none"
     accuracy: float = 0.7
+    noise: int = 0
+    seconds: float = 300.0
     collapsed: bool = False
-    predictions_seed: int = 0
-    total_seconds: float = 300.0
-    settings: dict = field(default_factory=lambda: {"epochs": 8, "optimiser": {"rate": 0.001}})
+    settings: dict[str, Any] = field(default_factory=lambda: dict(SETTINGS))
 
 
 FOUR = {
-    "pytorch-scratch": FakeRun(accuracy=0.71, predictions_seed=1),
+    "pytorch-scratch": FakeRun(accuracy=0.71, noise=1),
     "pytorch-pretrained": FakeRun(
-        model="torchvision-alexnet",
-        weights="proxy",
-        accuracy=0.78,
-        predictions_seed=2,
-        total_seconds=900,
-        settings={"epochs": 8, "optimiser": {"rate": 0.0001}},
+        "pytorch", "torchvision-alexnet", "synthetic", 0.78, 2, 900, settings=FINE_TUNING
     ),
-    "tensorflow-scratch": FakeRun(
-        framework="tensorflow", accuracy=0.715, predictions_seed=3, total_seconds=350
-    ),
+    "tensorflow-scratch": FakeRun("tensorflow", accuracy=0.715, noise=3, seconds=350),
     "tensorflow-pretrained": FakeRun(
-        framework="tensorflow",
-        model="keras-vgg16",
-        weights="proxy",
-        accuracy=0.82,
-        predictions_seed=4,
-        total_seconds=2400,
-        settings={"epochs": 8, "optimiser": {"rate": 0.0001}},
+        "tensorflow", "keras-vgg16", "synthetic", 0.82, 4, 2400, settings=FINE_TUNING
     ),
 }
 
 
 class FakeStudy:
-    """Writes run folders, and knows the settings that the entries get."""
+    """Writes run folders, and knows the settings that the entry scripts get."""
 
-    def __init__(self, folder: Path, runs: dict[str, FakeRun], seeds: list[int], images: int):
+    def __init__(
+        self,
+        folder: Path,
+        runs: dict[str, FakeRun] = FOUR,
+        seeds: Iterable[int] = (0,),
+        images: int = 1000,
+    ) -> None:
         self.directory = folder / "runs"
-        self.runs, self.seeds, self.images = runs, seeds, images
-        for name, run in runs.items():
-            for seed in seeds:
-                write_run(self.directory, name, run, seed, images)
-
-    @property
-    def settings(self) -> dict:
-        return {
-            "runs": {
-                name: {"framework": run.framework, "model": run.model, "weights": run.weights}
-                for name, run in self.runs.items()
-            },
-            "seeds": self.seeds,
-            "equivalence_margin": 0.01,
+        facts = {
+            name: {"framework": run.framework, "model": run.model, "weights": run.weights}
+            for name, run in runs.items()
         }
+        self.settings = StudySettings.model_validate({"runs": facts, "seeds": list(seeds)})
+        for name, run in runs.items():
+            for seed in self.settings.seeds:
+                write_run(self.directory, name, run, seed, images)
 
     def folder(self, run: str, seed: int = 0) -> Path:
         return self.directory / run / f"seed-{seed}"
+
+    @property
+    def arguments(self) -> list[str]:
+        """The settings as the entry scripts take them: one `key=value` each."""
+        groups = [to_arguments(facts, f"runs.{run}.") for run, facts in self.settings.runs.items()]
+        groups.append(to_arguments({"seeds": self.settings.seeds}))
+        return [text for group in groups for text in group.values()]
+
+    @property
+    def models(self) -> list[TrainedModel]:
+        return trained_models(self.directory, self.settings)
+
+    def edit_provenance(self, run: str, **changes: Any) -> None:
+        path = self.folder(run) / "provenance.json"
+        found = json.loads(path.read_text(encoding="utf-8"))
+        path.write_text(json.dumps(found | changes), encoding="utf-8")
 
 
 def write_run(directory: Path, name: str, run: FakeRun, seed: int, images: int) -> None:
     """Write history.csv, predictions.parquet and provenance.json of one run and seed."""
     folder = directory / name / f"seed-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
-    history = fake_history(run, seed)
+    history = _history(run, seed)
     history.to_csv(folder / "history.csv", index=False)
-    write_predictions(folder / "predictions.parquet", *fake_predictions(run, seed, images))
-    provenance = fake_provenance(name, run, seed, history, images)
-    (folder / "provenance.json").write_text(json.dumps(provenance), encoding="utf-8")
+    write_predictions(folder / "predictions.parquet", *_predictions(run, seed, images))
+    (folder / "provenance.json").write_text(json.dumps(_provenance(run, history)), encoding="utf-8")
 
 
-def fake_predictions(run: FakeRun, seed: int, images: int):
+def write_predictions(
+    path: Path, sample_ids: np.ndarray, labels: np.ndarray, logits: Sequence[np.ndarray]
+) -> None:
+    """Write `predictions.parquet`; logits of equal width as fixed-size lists, as training does."""
+    widths = {len(row) for row in logits}
+    kind = pa.list_(pa.float32(), widths.pop() if len(widths) == 1 else -1)
+    columns = {
+        "sample_id": pa.array(sample_ids, pa.int64()),
+        "label": pa.array(labels, pa.int64()),
+        "logits": pa.array([list(row) for row in logits], kind),
+    }
+    metadata = {"class_names": json.dumps(CLASS_NAMES)}
+    pq.write_table(pa.table(columns).replace_schema_metadata(metadata), path)
+
+
+def _predictions(run: FakeRun, seed: int, images: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """sample_ids, labels, logits: wrong answers fall more often on the neighbouring class."""
-    random = np.random.default_rng([run.predictions_seed, seed])
+    random = np.random.default_rng([run.noise, seed])
     labels = np.arange(images) % 10
     logits = random.normal(0, 1, (images, 10)).astype(np.float32)
     if run.collapsed:
@@ -112,29 +130,13 @@ def fake_predictions(run: FakeRun, seed: int, images: int):
     return np.arange(images), labels, logits
 
 
-def write_predictions(path: Path, sample_ids, labels, logits, class_names=CLASS_NAMES) -> None:
-    """Write `predictions.parquet`; logits of equal width as fixed-size lists, as training does."""
-    widths = {len(row) for row in logits}
-    kind = pa.list_(pa.float32(), widths.pop() if len(widths) == 1 else -1)
-    table = pa.table(
-        {
-            "sample_id": pa.array(sample_ids, pa.int64()),
-            "label": pa.array(labels, pa.int64()),
-            "logits": pa.array([list(row) for row in logits], kind),
-        }
-    )
-    pq.write_table(table.replace_schema_metadata({"class_names": json.dumps(class_names)}), path)
-
-
-def fake_history(run: FakeRun, seed: int) -> pd.DataFrame:
+def _history(run: FakeRun, seed: int) -> pd.DataFrame:
     epochs = np.arange(1, run.settings["epochs"] + 1)
-    random = np.random.default_rng([run.predictions_seed, seed, 1])
-    rise = 1 - np.exp(-epochs / 2.5)
-    accuracy = 0.1 + (run.accuracy - 0.1) * rise + random.normal(0, 0.01, len(epochs))
-    if run.collapsed:
-        accuracy = np.full(len(epochs), 0.1) + random.normal(0, 0.002, len(epochs))
+    random = np.random.default_rng([run.noise, seed, 1])
+    rise = np.zeros(len(epochs)) if run.collapsed else 1 - np.exp(-epochs / 2.5)
+    accuracy = 0.1 + (run.accuracy - 0.1) * rise + random.normal(0, 0.002, len(epochs))
     loss = np.log(10) * (1 - (accuracy - 0.1))
-    seconds = np.full(len(epochs), run.total_seconds / len(epochs))
+    seconds = run.seconds / len(epochs)
     return pd.DataFrame(
         {
             "epoch": epochs,
@@ -150,34 +152,24 @@ def fake_history(run: FakeRun, seed: int) -> pd.DataFrame:
     )
 
 
-def fake_provenance(name: str, run: FakeRun, seed: int, history: pd.DataFrame, images: int) -> dict:
-    collapse = "one class for all images; loss at ln 10: lower the learning rate"
+def _provenance(run: FakeRun, history: pd.DataFrame) -> dict[str, Any]:
     return {
-        "run": name,
-        "seed": seed,
         "framework": run.framework,
         "model": run.model,
-        "weights": {"source": run.weights, "file": "proxy.safetensors", "sha256": "ab" * 32},
+        "weights": {"source": run.weights, "sha256": None if run.weights == "none" else "ab" * 32},
         "settings": run.settings,
         "precision": "float32",
         "device": "cpu",
         "threads": 2,
-        "dataset": {
-            "name": "cifar10",
-            "source": "cifar10",
-            "train_images": 45000,
-            "validation_images": 5000,
-            "test_images": images,
-            "sha256": {"train": "12" * 32, "test": "34" * 32},
-        },
-        "versions": {"python": "3.11.2", "torch" if run.framework == "pytorch" else "keras": "1.0"},
-        "git": {"commit": "0123456789abcdef", "dirty": False},
         "parameters": 35_000_000,
         "layers": [f"conv{number}: 3x3, 64" for number in range(1, 6)] + ["dense: 10"],
         "epochs_run": len(history),
-        "chosen_epoch": int(history["validation_accuracy"].idxmax()) + 1,
-        "total_seconds": run.total_seconds,
+        "selected_epoch": int(history["validation_accuracy"].idxmax()) + 1,
         "status": "collapsed" if run.collapsed else "completed",
-        "diagnosis": collapse if run.collapsed else None,
+        "diagnosis": DIAGNOSIS if run.collapsed else None,
+        "dataset": DATASET,
+        "versions": {"python": "3.11.2", "torch" if run.framework == "pytorch" else "keras": "1.0"},
+        "git": {"commit": "0123456789abcdef", "dirty": False},
         "started": "2026-01-01T00:00:00+00:00",
+        "total_seconds": run.seconds,
     }

@@ -1,70 +1,63 @@
-"""Native against harmonised: the defaults' share of a gap is found when it is there, and only then."""
+"""Native against harmonised: the effect of the defaults is found when it is there, and only then."""
 
 import numpy as np
 import pytest
-from fake_study import FakeRun
-from twinbench.analysis import defaults, study
-
-SETTINGS = {"epochs": 8}
+from analysis.fake_study import SETTINGS, FakeRun, FakeStudy
+from twinbench.analysis import defaults, results
 
 
-def _runs(torch_native: float, keras_native: float, torch: float, keras: float):
-    def run(framework, protocol, accuracy, seed):
-        return FakeRun(
-            framework=framework,
+def four_runs(*accuracies: float) -> dict[str, FakeRun]:
+    frameworks = {"torch": "pytorch", "keras": "tensorflow"}
+    names = [(name, protocol) for protocol in ("native", "harmonised") for name in frameworks]
+    return {
+        f"{name}-{protocol}": FakeRun(
+            frameworks[name],
             accuracy=accuracy,
-            predictions_seed=seed,
+            noise=noise,
             settings={**SETTINGS, "protocol": protocol},
         )
-
-    return {
-        "torch-native": run("pytorch", "native", torch_native, 1),
-        "keras-native": run("tensorflow", "native", keras_native, 2),
-        "torch": run("pytorch", "harmonised", torch, 3),
-        "keras": run("tensorflow", "harmonised", keras, 4),
+        for noise, ((name, protocol), accuracy) in enumerate(zip(names, accuracies, strict=True), 1)
     }
 
 
-def _gap(fake):
-    (gap,) = defaults.gaps(study.jobs(fake.directory, fake.settings))
-    return gap
-
-
-@pytest.mark.parametrize("seeds", [(0,), (0, 1, 2)])
-def test_the_gap_that_only_native_runs_have_is_their_defaults(make_study, seeds):
-    gap = _gap(make_study(_runs(0.80, 0.70, 0.75, 0.75), seeds=seeds, images=4000))
-    assert gap.seeds == len(seeds)
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_a_gap_that_only_native_runs_have_is_due_to_the_defaults(tmp_path, seeds):
+    fake = FakeStudy(tmp_path, four_runs(0.80, 0.70, 0.75, 0.75), range(seeds), images=4000)
+    (gap,) = defaults.gaps(fake.models)
+    assert (gap.first, gap.second, gap.seeds) == ("pytorch", "tensorflow", seeds)
     assert gap.native.value == pytest.approx(0.1, abs=0.03)
     assert gap.defaults.clear
     assert gap.defaults.value == pytest.approx(gap.native.value - gap.harmonised.value)
     assert gap.defaults.low < gap.defaults.value < gap.defaults.high
-    assert "% of the gap between the frameworks is their defaults" in defaults.finding(gap, {})
+    percent = f"{100 * gap.defaults.value / gap.native.value:.0f} %"
+    assert percent in defaults.finding(gap) and str(gap.defaults) in defaults.finding(gap)
 
 
-def test_a_gap_that_stays_is_not_the_defaults(make_study):
-    gap = _gap(make_study(_runs(0.80, 0.70, 0.80, 0.70), images=1000))
-    assert gap.native.clear and gap.harmonised.clear
-    assert not gap.defaults.clear
-    assert "no effect of the defaults is shown" in defaults.finding(gap, {})
+def test_a_gap_that_harmonised_runs_have_too_is_not_due_to_the_defaults(tmp_path):
+    (gap,) = defaults.gaps(FakeStudy(tmp_path, four_runs(0.80, 0.70, 0.80, 0.70)).models)
+    assert gap.native.clear and gap.harmonised.clear and not gap.defaults.clear
+    assert "%" not in defaults.finding(gap)
 
 
-def test_the_interval_over_seeds_is_students(make_study):
-    fake = make_study(_runs(0.80, 0.70, 0.75, 0.75), seeds=(0, 1, 2), images=500)
-    jobs = study.jobs(fake.directory, fake.settings)
-    correct = {(j.run, j.seed): p.correct.mean() for j, p in study.predictions(jobs)}
-    values = [correct["torch-native", s] - correct["keras-native", s] for s in (0, 1, 2)]
-    half = 4.302653 * np.std(values, ddof=1) / np.sqrt(3)  # t of 2 degrees of freedom
-    assert _gap(fake).native.high == pytest.approx(np.mean(values) + half, rel=1e-4)
+def test_the_interval_over_seeds_is_students(tmp_path):
+    models = FakeStudy(tmp_path, four_runs(0.80, 0.70, 0.75, 0.75), range(3), images=500).models
+    correct = results.correct_predictions(models)
+    values = correct["torch-native"].mean(axis=1) - correct["keras-native"].mean(axis=1)
+    half = 4.302653 * np.std(values, ddof=1) / np.sqrt(3)  # t, 2 degrees of freedom
+    (gap,) = defaults.gaps(models)
+    assert gap.native.high == pytest.approx(np.mean(values) + half, rel=1e-4)
 
 
-def test_without_native_runs_or_with_a_collapsed_one_there_is_no_gap(make_study, tmp_path):
-    runs = _runs(0.8, 0.7, 0.75, 0.75)
-    fake = make_study({name: runs[name] for name in ("torch", "keras")})
-    assert defaults.gaps(study.jobs(fake.directory, fake.settings)) == []
-
-
-def test_runs_that_differ_otherwise_are_not_set_against_each_other(make_study):
-    runs = _runs(0.8, 0.7, 0.75, 0.75)
-    runs["keras-native"].settings["epochs"] = 4
-    fake = make_study(runs)
-    assert defaults.gaps(study.jobs(fake.directory, fake.settings)) == []
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda runs: runs.pop("torch-native"),
+        lambda runs: setattr(runs["keras-native"], "collapsed", True),
+        lambda runs: runs["keras-native"].settings.update(epochs=4),
+    ],
+    ids=["no native run", "a collapsed run", "other settings"],
+)
+def test_without_four_comparable_runs_there_is_no_gap(tmp_path, change):
+    runs = four_runs(0.8, 0.7, 0.75, 0.75)
+    change(runs)
+    assert defaults.gaps(FakeStudy(tmp_path, runs, images=100).models) == []

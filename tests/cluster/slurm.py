@@ -1,4 +1,4 @@
-"""A real Slurm of one node on the loopback address, with pretended GPUs, in a folder of its own."""
+"""A real Slurm of one node on the loopback address, with stand-ins for GPUs, in a folder of its own."""
 
 import getpass
 import os
@@ -8,14 +8,17 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tiny import search_path
+
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "scancel")
-# What stands for a GPU: any device file does, as long as nothing tries to compute on it.
+# Any device file stands in for a GPU, as long as nothing tries to compute on it.
 DEVICES = ("/dev/null", "/dev/zero")
 
 CONFIGURATION = """\
@@ -39,7 +42,8 @@ JobAcctGatherType=jobacct_gather/none
 AccountingStorageType=accounting_storage/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
-SchedulerParameters=sched_interval=2,bf_interval=2
+SchedulerParameters=sched_interval=1,bf_interval=1
+KillWait=5
 ReturnToService=2
 SlurmdParameters=config_overrides
 GresTypes=gpu
@@ -66,14 +70,15 @@ class Job:
 
 @dataclass(frozen=True)
 class Slurm:
-    """A running Slurm; `environment` is what its clients need."""
+    """A running Slurm; `variables` are what its clients need in their environment."""
 
     folder: Path
-    environment: dict[str, str]
+    variables: dict[str, str]
 
     def call(self, *command: str) -> str:
         """Standard output of a client program; its errors are raised with their text."""
-        result = subprocess.run(command, env=self.environment, capture_output=True, text=True)
+        environment = os.environ | self.variables
+        result = subprocess.run(command, env=environment, capture_output=True, text=True)
         if result.returncode:
             raise RuntimeError(f"{' '.join(command)}: {result.stderr}")
         return result.stdout
@@ -131,9 +136,9 @@ def running_slurm(folder: Path) -> Iterator[Slurm]:
         )
     )
     (folder / "gres.conf").write_text("".join(f"Name=gpu File={d}\n" for d in DEVICES))
-    environment = os.environ | {"SLURM_CONF": str(configuration)}
-    environment["PATH"] = f"{_step_starter(folder, configuration)}:{os.environ['PATH']}"
-    slurm = Slurm(folder, environment)
+    programs = f"{_step_starter(folder, configuration)}:{search_path(Path(sys.executable).parent)}"
+    slurm = Slurm(folder, {"SLURM_CONF": str(configuration), "PATH": programs})
+    environment = os.environ | slurm.variables
     with ExitStack() as stack:
         stack.callback(_kill_what_is_left, folder)
         munge = [f"--{n}-file={folder}/munge.{n}" for n in ("key", "pid", "log", "seed")]

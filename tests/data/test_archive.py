@@ -72,7 +72,7 @@ def test_images_have_channels_last_and_follow_the_batch_numbers(pack):
         ("test_batch.bin", bytes(3074), "test_batch.bin: 3074 bytes"),
         ("data_batch_4.bin", batch(1, 9) + batch(1, 10), "data_batch_4.bin: record 1 has label 10"),
         ("batches.meta.txt", "\n".join(CLASSES[:9]).encode(), "9 class names"),
-        ("batches.meta.txt", "\n".join([*CLASSES, "more"]).encode(), "11 class names"),
+        ("batches.meta.txt", "\n".join([*CLASSES, "class 0"]).encode(), "11 class names"),
         ("batches.meta.txt", "\n".join([*CLASSES[:9], "class 0"]).encode(), "(9 different)"),
     ],
 )

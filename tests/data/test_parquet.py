@@ -7,6 +7,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from twinbench.data import parquet
@@ -64,3 +65,4 @@ def test_several_processes_write_the_same_file(path, tmp_path, monkeypatch):
     monkeypatch.setattr(parquet, "_IMAGES_PER_WORKER", 500)
     write_parquet(tmp_path / "train.parquet", "train", SAMPLES, CLASSES, threads=2)
     assert (tmp_path / "train.parquet").read_bytes() == path.read_bytes()
+    assert pq.ParquetFile(path).num_row_groups == 2

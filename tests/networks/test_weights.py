@@ -1,79 +1,102 @@
-"""Official weights files: read whole, refused when they are not what they should be."""
+"""Weights files: read whole, and refused in one line when they are not what they should be."""
 
+from dataclasses import replace
+
+import h5py
 import numpy as np
 import pytest
 import torch
-from twinbench import protocol, weights
-from twinbench.architecture import ALEXNET, VGG16
+from support import TINY_RESIZABLE
+from twinbench.backends.pytorch import weights as torchvision_files
+from twinbench.backends.tensorflow import weights as keras_files
 from twinbench.errors import InputError
-from twinbench.pytorch.weights import read_alexnet, write_alexnet
+from twinbench.networks import weights
+from twinbench.recipe.initial_weights import initial_weights
+
+NETWORK = replace(
+    TINY_RESIZABLE,
+    published=replace(TINY_RESIZABLE.published, layer_names={"conv1": "features.0"}),
+)
+WEIGHTS = initial_weights(1, NETWORK.with_head(20), 32, False)
+EACH_FORMAT = pytest.mark.parametrize("library", [torchvision_files, keras_files])
 
 
-@pytest.fixture(scope="module")
-def alexnet_weights():
-    return protocol.initial_weights(1, ALEXNET.with_head(20), 128, False)
-
-
-@pytest.fixture(scope="module")
-def vgg16_weights():
-    return protocol.initial_weights(1, VGG16.layers, 32, False)
-
-
-def test_an_alexnet_file_comes_back_exactly_and_torchvision_loads_it(tmp_path, alexnet_weights):
-    from torchvision.models import alexnet
-
-    write_alexnet(tmp_path / "alexnet.pth", alexnet_weights)
-    alexnet().load_state_dict(torch.load(tmp_path / "alexnet.pth", weights_only=True))
-    read = read_alexnet(tmp_path / "alexnet.pth")
-    for name, value in alexnet_weights.items():
-        assert np.array_equal(read[name][..., : value.shape[-1]], value), name
-
-
-def test_a_vgg16_file_comes_back_exactly(tmp_path, vgg16_weights):
-    weights.write_vgg16(tmp_path / "vgg16.h5", vgg16_weights)
-    read = weights.read_vgg16(tmp_path / "vgg16.h5")
-    assert read.keys() == vgg16_weights.keys()
-    assert all(np.array_equal(read[name], vgg16_weights[name]) for name in read)
-
-
-def test_framework_free_weights_come_back_exactly(tmp_path, vgg16_weights):
-    weights.write(tmp_path / "vgg16.safetensors", vgg16_weights)
-    read = weights.read(tmp_path / "vgg16.safetensors")
-    assert all(np.array_equal(read[name], vgg16_weights[name]) for name in vgg16_weights)
-
-
-def test_a_vgg16_file_without_a_layer_is_refused(tmp_path, vgg16_weights):
-    import h5py
-
-    weights.write_vgg16(tmp_path / "vgg16.h5", vgg16_weights)
-    with h5py.File(tmp_path / "vgg16.h5", "a") as file:
-        del file["block3_conv2"]
-    with pytest.raises(InputError, match="tensor block3_conv2/kernel is missing"):
-        weights.read_vgg16(tmp_path / "vgg16.h5")
-
-
-@pytest.mark.parametrize("read", [weights.read_vgg16, read_alexnet])
-def test_a_file_of_another_kind_is_refused_in_one_line(tmp_path, read):
-    (tmp_path / "text").write_text("not weights\n" * 10)
+def read_refused(read, *arguments) -> str:
     with pytest.raises(InputError) as caught:
-        read(tmp_path / "text")
+        read(*arguments)
     assert "\n" not in str(caught.value)
+    return str(caught.value)
 
 
-def test_a_pickle_with_code_is_not_executed(tmp_path):
+@EACH_FORMAT
+def test_a_librarys_file_comes_back_exactly(tmp_path, library):
+    library.write_published(tmp_path / "file", NETWORK, WEIGHTS)
+    found = library.read_published(tmp_path / "file", NETWORK)
+    assert found.keys() >= {name for name in WEIGHTS if not name.startswith("head/")}
+    for name, value in found.items():
+        # torchvision's file has a head for 1000 classes, Keras' none.
+        assert np.array_equal(value[..., : WEIGHTS[name].shape[-1]], WEIGHTS[name]), name
+
+
+def test_a_librarys_file_has_the_librarys_names(tmp_path):
+    torchvision_files.write_published(tmp_path / "file.pth", NETWORK, WEIGHTS)
+    assert "features.0.weight" in torch.load(tmp_path / "file.pth", weights_only=True)
+    keras_files.write_published(tmp_path / "file.h5", NETWORK, WEIGHTS)
+    with h5py.File(tmp_path / "file.h5") as file:
+        assert "features.0" in file
+
+
+@EACH_FORMAT
+def test_a_file_without_a_layer_is_refused(tmp_path, library):
+    other = replace(NETWORK, published=replace(NETWORK.published, layer_names={}))
+    library.write_published(tmp_path / "file", other, WEIGHTS)
+    message = read_refused(library.read_published, tmp_path / "file", NETWORK)
+    assert "conv1" in message or "features.0" in message
+
+
+@EACH_FORMAT
+def test_a_file_with_another_shape_is_refused(tmp_path, library):
+    *layers, dense = NETWORK.layers
+    other = replace(NETWORK, layers=(*layers, replace(dense, units=7)))
+    library.write_published(
+        tmp_path / "file", other, initial_weights(1, other.with_head(20), 32, False)
+    )
+    read_refused(library.read_published, tmp_path / "file", NETWORK)
+
+
+@EACH_FORMAT
+def test_weights_that_are_not_finite_are_refused(tmp_path, library):
+    kernel = WEIGHTS["conv2/kernel"].copy()
+    kernel[0, 0, 0, 0] = np.nan
+    library.write_published(tmp_path / "file", NETWORK, WEIGHTS | {"conv2/kernel": kernel})
+    assert "conv2/kernel" in read_refused(library.read_published, tmp_path / "file", NETWORK)
+
+
+@EACH_FORMAT
+def test_a_file_of_another_kind_is_refused(tmp_path, library):
+    (tmp_path / "text").write_text("not weights\n" * 10)
+    assert "text" in read_refused(library.read_published, tmp_path / "text", NETWORK)
+
+
+def test_code_in_a_pickle_is_not_executed(tmp_path):
     class Touch:
         def __reduce__(self):
             return (open, (str(tmp_path / "executed"), "w"))
 
     torch.save({"features.0.weight": Touch()}, tmp_path / "evil.pth")
-    with pytest.raises(InputError, match="not a state dict of torchvision's AlexNet"):
-        read_alexnet(tmp_path / "evil.pth")
+    read_refused(torchvision_files.read_published, tmp_path / "evil.pth", NETWORK)
     assert not (tmp_path / "executed").exists()
 
 
-def test_weights_that_are_not_finite_are_refused(tmp_path, vgg16_weights):
-    kernel = vgg16_weights["block1_conv1/kernel"].copy()
-    kernel[0, 0, 0, 0] = np.nan
-    weights.write_vgg16(tmp_path / "vgg16.h5", vgg16_weights | {"block1_conv1/kernel": kernel})
-    with pytest.raises(InputError, match="block1_conv1/kernel is not finite"):
-        weights.read_vgg16(tmp_path / "vgg16.h5")
+def test_framework_free_weights_come_back_exactly(tmp_path):
+    weights.write(tmp_path / "file.safetensors", WEIGHTS)
+    found = weights.read(tmp_path / "file.safetensors")
+    assert found.keys() == WEIGHTS.keys()
+    assert all(np.array_equal(value, WEIGHTS[name]) for name, value in found.items())
+
+
+def test_a_damaged_framework_free_file_is_refused(tmp_path):
+    weights.write(tmp_path / "file.safetensors", WEIGHTS)
+    content = (tmp_path / "file.safetensors").read_bytes()
+    (tmp_path / "file.safetensors").write_bytes(content[:-5])
+    read_refused(weights.read, tmp_path / "file.safetensors")

@@ -1,17 +1,18 @@
 """A file is there whole or not at all, and a killed process leaves nothing for long."""
 
+import hashlib
 import subprocess
 import sys
 
 import pytest
-from support import ROOT
-from twinbench.files import written_atomically
+from support import SCRIPTS
+from twinbench.errors import InputError
+from twinbench.files import verify_checksum, written_atomically
 
 KILLED_WHILE_WRITING = """
 import os, signal, sys
-sys.path.insert(0, sys.argv[1])
 from twinbench.files import written_atomically
-with written_atomically(sys.argv[2]) as temporary:
+with written_atomically(sys.argv[1]) as temporary:
     temporary.write_text("half")
     (temporary.parent / ".tmp-of-a-library").write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)
@@ -28,11 +29,11 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_a_killed_process_left_goes_with_the_next_writing_of_the_file(tmp_path):
+def test_what_a_killed_process_left_is_deleted_when_the_file_is_written_again(tmp_path):
     path, other = tmp_path / "result.csv", tmp_path / ".other.csv.unfinished-1"
     other.mkdir()
-    command = [sys.executable, "-c", KILLED_WHILE_WRITING]
-    killed = subprocess.run([*command, str(ROOT / "workflow" / "scripts"), str(path)], check=False)
+    command = [sys.executable, "-c", KILLED_WHILE_WRITING, str(path)]
+    killed = subprocess.run(command, env={"PYTHONPATH": str(SCRIPTS)}, check=False)
     assert killed.returncode == -9
     assert not path.exists()
     assert len(list(tmp_path.iterdir())) == 2
@@ -40,3 +41,12 @@ def test_what_a_killed_process_left_goes_with_the_next_writing_of_the_file(tmp_p
         temporary.write_text("whole")
     assert path.read_text() == "whole"
     assert sorted(tmp_path.iterdir()) == [other, path]
+
+
+@pytest.mark.parametrize(("algorithm", "digits"), [("sha256", 64), ("sha256", 8), ("md5", 32)])
+def test_checksums_are_told_apart_by_their_length(tmp_path, algorithm, digits):
+    (tmp_path / "file").write_bytes(b"content")
+    digest = hashlib.new(algorithm, b"content").hexdigest()[:digits]
+    verify_checksum(tmp_path / "file", digest.upper())
+    with pytest.raises(InputError, match="origin"):
+        verify_checksum(tmp_path / "file", digest[:-1] + "xy"[digest[-1] == "x"], "origin")

@@ -3,55 +3,50 @@
 import keras
 import numpy as np
 import pytest
-from arms import ARMS, PyTorchArm, TensorFlowArm, train_job
-from support import make_job
+from frameworks import EACH_FRAMEWORK, PyTorch, TensorFlow
+from support import TINY_RESIZABLE, make_job
+from trainings import train
 
-# AlexNet averages to 6x6 parts, VGG16 to one.
-SIZES = {"alexnet": (64, 96), "vgg16": (32, 48)}
+SMALL, LARGE = 32, 48
 
 
-def _train(make_arm, folder, model, **changes):
-    small, large = SIZES[model]
-    settings = {
-        "epochs": 2,
-        "dropout": 0.5,
-        "learning_rate": 0.0001,
-        "input_size": large,
-        "progressive_resizing": {"epochs": 1, "input_size": small},
+def train_resized(make_backend, folder, **changes):
+    job = make_job(
+        TINY_RESIZABLE,
+        dropout=0.5,
+        input_size=LARGE,
+        progressive_resizing={"epochs": 1, "input_size": SMALL},
         **changes,
-    }
-    job = make_job(model=model, **settings)
-    return job, *train_job(make_arm, job, folder)
+    )
+    return job, *train(make_backend, job, folder)
 
 
-@pytest.mark.parametrize("model", SIZES)
-def test_the_twins_change_size_at_the_same_epoch_and_learn_alike(tmp_path, model):
+def test_the_twins_change_size_at_the_same_epoch_and_learn_alike(tmp_path):
     histories, logits = [], []
-    for make_arm in (PyTorchArm, TensorFlowArm):
-        job, arm, outcome = _train(make_arm, tmp_path / make_arm.__name__, model, keep="last")
+    for make_backend in (PyTorch, TensorFlow):
+        job, backend, outcome = train_resized(make_backend, tmp_path / make_backend.__module__)
         histories.append(outcome.history)
-        logits.append(arm.logits(job.test.images))
+        logits.append(backend.logits(job.test.images))
     for history in histories:
-        assert [row["input_size"] for row in history] == list(SIZES[model])
+        assert [row["input_size"] for row in history] == [SMALL, LARGE]
     for first, second in zip(*histories, strict=True):
         assert first["train_loss"] == pytest.approx(second["train_loss"], rel=1e-3)
     assert np.abs(logits[0] - logits[1]).max() < 0.02 * np.abs(logits[0]).max()
 
 
-@ARMS
-def test_an_epoch_of_small_images_is_judged_on_small_images(make_arm, tmp_path, monkeypatch):
-    # The first epoch is kept, so the test split is to be seen as in that epoch.
-    monkeypatch.setattr("twinbench.protocol.chosen_epoch", lambda history, keep: 1)
-    job, arm, outcome = _train(make_arm, tmp_path, "vgg16")
-    assert arm.input_size == 32
-    loss, accuracy = job.evaluate(arm.logits, job.validation)
+@EACH_FRAMEWORK
+def test_an_epoch_of_small_images_is_evaluated_on_small_images(make_backend, tmp_path, monkeypatch):
+    monkeypatch.setattr("twinbench.recipe.schedule.selected_epoch", lambda history, which: 1)
+    job, backend, outcome = train_resized(make_backend, tmp_path)
+    assert backend.input_size == SMALL
+    loss, accuracy = job.evaluate(backend.logits, job.validation)
     assert loss == pytest.approx(outcome.history[0]["validation_loss"], rel=1e-5)
     assert accuracy == outcome.history[0]["validation_accuracy"]
 
 
-def test_the_saved_keras_net_takes_both_sizes(tmp_path):
-    job, arm, _ = _train(TensorFlowArm, tmp_path, "alexnet", keep="last")
-    arm.save_model(tmp_path / "model.keras")
+def test_the_saved_keras_network_takes_both_sizes(tmp_path):
+    job, backend, _ = train_resized(TensorFlow, tmp_path, epochs=1)
+    backend.save_model(tmp_path / "model.keras")
     model = keras.saving.load_model(tmp_path / "model.keras")
-    for size in SIZES["alexnet"]:
+    for size in (SMALL, LARGE):
         assert model(np.zeros((1, size, size, 3), np.float32)).shape == (1, job.classes)

@@ -1,30 +1,27 @@
-"""What an edit reruns: dry runs of real Snakemake on a finished study, each with its exact jobs."""
+"""What an edit reruns, by Snakemake's own summary of a recorded study: exactly these jobs."""
 
 import copy
 import functools
-import json
+import hashlib
 import os
-import re
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tiny import TINY
+from tiny import FETCHED, RUNS, TINY, Workplace
 
-pytestmark = pytest.mark.slow
-
-RUNS = ("pytorch-scratch", "pytorch-pretrained", "tensorflow-scratch", "tensorflow-pretrained")
 ANALYSIS = {"evaluate_runs", "compare_runs", "plot_figures", "write_report"}
-JUDGING = {"evaluate_runs", "plot_figures", "write_report"}
-DATA = {"draw_archive", "build_parquet", "build_tensors"}
-PROXY = {
-    "pytorch": {"pretrain_proxy_pytorch", "import_alexnet_weights"},
-    "tensorflow": {"pretrain_proxy_tensorflow", "import_vgg16_weights"},
+EVALUATION = ANALYSIS - {"compare_runs"}
+SPLITS = {"build_tensors", "build_parquet"}
+DATA = {"generate_archive"} | SPLITS
+WEIGHTS = {
+    backend: {f"pretrain_weights_{backend}", f"import_weights_{backend}"}
+    for backend in ("pytorch", "tensorflow")
 }
-PROXIES = PROXY["pytorch"] | PROXY["tensorflow"]
-
-# Each framework measures all nets, and TensorFlow evaluates what PyTorch has trained on the ladder.
+ALL_WEIGHTS = WEIGHTS["pytorch"] | WEIGHTS["tensorflow"]
+# Each framework measures every network, and TensorFlow evaluates what PyTorch has trained.
 PARITY = {"measure_pytorch", "measure_tensorflow", "check_parity"}
 
 Edit = Callable[[Path, dict], None]  # changes the project in a folder, or the overlay
@@ -34,11 +31,11 @@ def training(*runs: str, seed: int = 1) -> set[str]:
     return {f"{run} {seed}" for run in runs}
 
 
-def of(framework: str) -> set[str]:
-    return training(*(run for run in RUNS if run.startswith(framework)))
-
-
 ALL = training(*RUNS)
+PYTORCH, TENSORFLOW = training(*RUNS[:2]), training(*RUNS[2:])
+PRETRAINED = training("pytorch-pretrained", "tensorflow-pretrained")
+EVERYTHING_TRAINED = ALL_WEIGHTS | ALL | PARITY | ANALYSIS
+AFTER_SPLITS = ALL | PARITY | ANALYSIS
 
 
 def nothing(folder: Path, overlay: dict) -> None:
@@ -56,27 +53,19 @@ def setting(path: str, value: object) -> Edit:
     return edit
 
 
-def settings(**values: object) -> Edit:
-    def edit(folder: Path, overlay: dict) -> None:
-        for path, value in values.items():
-            setting(path.replace("__", "."), value)(folder, overlay)
-
-    return edit
-
-
 def file(path: str, old: str = "", new: str = "\n# another line") -> Edit:
     """A file of the project with `old` replaced by `new`, or with another line at its end."""
 
     def edit(folder: Path, overlay: dict) -> None:
         text = (folder / path).read_text()
-        assert old in text
+        assert old in text, f"{path} has no {old!r} to replace"
         (folder / path).write_text(text.replace(old, new, 1) if old else text + new)
 
     return edit
 
 
 def module(path: str) -> Edit:
-    return file(f"workflow/scripts/twinbench/{path}")
+    return file(f"workflow/scripts/twinbench/{path}.py")
 
 
 def script(name: str) -> Edit:
@@ -91,11 +80,11 @@ def touch_everything(folder: Path, overlay: dict) -> None:
 
 def check_out_anew(folder: Path, overlay: dict) -> None:
     """All files written anew by git, as after a change of branches and back."""
-    identity = ("-c", "user.name=tests", "-c", "user.email=tests@example.org")
+    author = ("-c", "user.name=tests", "-c", "user.email=tests@example.org")
     for command in (
         ("init", "--quiet"),
         ("add", "."),
-        (*identity, "commit", "--quiet", "--message", "all"),
+        (*author, "commit", "--quiet", "--message", "all"),
         ("rm", "--quiet", "-r", "."),
         ("checkout", "--quiet", "HEAD", "."),
     ):
@@ -103,320 +92,289 @@ def check_out_anew(folder: Path, overlay: dict) -> None:
 
 
 def reverse_the_keys(folder: Path, overlay: dict) -> None:
-    def reversed_(value):
+    def reverse(value):
         if not isinstance(value, dict):
             return value
-        return {key: reversed_(value[key]) for key in reversed(list(value))}
+        return {key: reverse(value[key]) for key in reversed(value)}
 
-    changed = reversed_(overlay)
+    changed = reverse(overlay)
     overlay.clear()
     overlay.update(changed)
 
 
 def rename_a_run(folder: Path, overlay: dict) -> None:
-    overlay["runs"] |= {
-        "pytorch-scratch": None,
-        "renamed": {"framework": "pytorch", "model": "alexnet32", "weights": "none"},
-    }
+    run = {"framework": "pytorch", "model": "alexnet32", "weights": "none"}
+    overlay["runs"] |= {"pytorch-scratch": None, "renamed": run}
 
 
 def use_own_weights(folder: Path, overlay: dict) -> None:
-    own = next((folder / "results" / "weights" / "official").glob("alexnet-proxy-*.pth"))
-    overlay["runs"]["pytorch-pretrained"]["weights"] = str(own)
+    (path,) = folder.glob("results/weights/library/alexnet-synthetic-*.pth")
+    overlay["runs"]["pytorch-pretrained"]["weights"] = str(path)
 
 
-def swap_the_betas(folder: Path, overlay: dict) -> None:
-    optimiser = {"beta_1": 0.999, "beta_2": 0.9}  # 0.9 and 0.999 by default
-    overlay["runs"]["tensorflow-scratch"] = {"optimiser": optimiser}
+def use_another_archive(folder: Path, overlay: dict) -> None:
+    (folder / "own.tar.gz").write_bytes(b"other images")
+    overlay["dataset"]["sha256"] = hashlib.sha256(b"other images").hexdigest()
 
 
+def move_the_archive(folder: Path, overlay: dict) -> None:
+    (folder / "own.tar.gz").rename(folder / "moved.tar.gz")
+    overlay["dataset"]["archive"] = "moved.tar.gz"
+
+
+SWAPPED = {"optimiser": {"beta_1": 0.99, "beta_2": 0.9}}  # 0.9 and 0.99 in the default study
 ADDED = {"framework": "tensorflow", "model": "alexnet32", "weights": "none", "dropout": 0.1}
-KEYED = "training.augmentation.rotation_degrees"
+MIRROR = {"url": "https://example.org/alexnet.pth", "checksum": "7be5be79"}
+TRAINING_RULES, ANGLE = "workflow/rules/training.smk", "training.augmentation.rotation_degrees"
 
-# (what is edited, the edit, the jobs that may run: rules by their names, trainings by run and seed)
-EDITS: list[tuple[str, Edit, set[str]]] = [
-    ("nothing", nothing, set()),
-    ("every file touched", touch_everything, set()),
-    ("a fresh git checkout", check_out_anew, set()),
-    # The science
-    (
-        "learning rate of one run",
+# The edit, and the jobs that it reruns: rules by their names, trainings by run and seed.
+EDITS: dict[str, tuple[Edit, set[str]]] = {
+    "the project moved with its results": (nothing, set()),
+    "every file touched": (touch_everything, set()),
+    "a fresh git checkout": (check_out_anew, set()),
+    # The experiment
+    "learning rate of one run": (
         setting("runs.pytorch-scratch", {"learning_rate": 0.001}),
         training("pytorch-scratch") | ANALYSIS | PARITY,
     ),
-    (
-        "learning rate of those without their own",
+    "learning rate of those without their own": (
         setting("training.learning_rate", 0.001),
         training("pytorch-scratch", "tensorflow-scratch") | ANALYSIS | PARITY,
     ),
-    (
-        "native protocol of one run",
+    "native protocol of one run": (
         setting("runs.tensorflow-scratch", {"protocol": "native"}),
         training("tensorflow-scratch") | ANALYSIS,
     ),
-    ("two values swapped", swap_the_betas, training("tensorflow-scratch") | ANALYSIS),
-    ("keys in another order", reverse_the_keys, set()),
-    ("a number as 7e-4", setting("training.learning_rate", "7e-4"), set()),
-    ("a number as 15.0", setting(KEYED, 15.0), set()),
-    ("a default spelt out", setting("training.cached_views", 3), set()),
-    ("a run renamed", rename_a_run, training("renamed") | ANALYSIS),
-    ("a run added", setting("runs.added", ADDED), training("added") | ANALYSIS),
-    ("a run removed", setting("runs.tensorflow-scratch", None), ANALYSIS | PARITY),
-    ("a second seed", setting("seeds", [1, 2]), training(*RUNS, seed=2) | ANALYSIS),
-    ("batch size of all", setting("training.batch_size", 16), ALL | ANALYSIS),
-    ("epochs of all", setting("training.epochs", 2), ALL | ANALYSIS),
-    ("augmentation", setting("training.augmentation.shift_fraction", 0.2), ALL | ANALYSIS | PARITY),
-    ("the study's name", setting("study", "other"), ALL | ANALYSIS | PARITY),
+    "two values swapped": (
+        setting("runs.tensorflow-scratch", SWAPPED),
+        training("tensorflow-scratch") | ANALYSIS,
+    ),
+    "keys in another order": (reverse_the_keys, set()),
+    "a number as 7e-4": (setting("training.learning_rate", "7e-4"), set()),
+    "a number as 15.0": (setting(ANGLE, 15.0), set()),
+    "a default spelt out": (setting("training.optimiser", {"beta_1": 0.9}), set()),
+    "a run renamed": (rename_a_run, training("renamed") | ANALYSIS),
+    "a run added": (setting("runs.added", ADDED), training("added") | ANALYSIS),
+    "a run removed": (setting("runs.tensorflow-scratch", None), ANALYSIS | PARITY),
+    "a second seed": (setting("seeds", [1, 2]), training(*RUNS, seed=2) | ANALYSIS),
+    "batch size of all": (setting("training.batch_size", 16), ALL | ANALYSIS),
+    "epochs of all": (setting("training.epochs", 3), ALL | ANALYSIS),
+    "augmentation": (setting(ANGLE, 10), ALL | ANALYSIS | PARITY),
+    "the study's name": (setting("study", "other"), ALL | ANALYSIS | PARITY),
     # Data and weights
-    (
-        "validation split",
-        setting("dataset.validation_fraction", 0.25),
-        {"build_tensors"} | ALL | ANALYSIS | PARITY,
-    ),
-    ("seed of the split", setting("dataset.seed", 1), {"build_tensors"} | ALL | ANALYSIS | PARITY),
-    (
-        "images of the test split",
+    "limit": (setting("dataset.limit", 50), SPLITS | AFTER_SPLITS),
+    "validation fraction": (setting("dataset.validation_fraction", 0.25), SPLITS | AFTER_SPLITS),
+    "seed of the split": (setting("dataset.seed", 1), SPLITS | AFTER_SPLITS),
+    "number of test images": (
         setting("dataset.synthetic.test_images", 110),
-        DATA | ALL | ANALYSIS | PARITY,
+        DATA | AFTER_SPLITS,
     ),
-    ("other drawn images", setting("dataset.synthetic.seed", 1), DATA | ALL | ANALYSIS | PARITY),
-    (
-        "one run from scratch",
+    "seed of the images": (setting("dataset.synthetic.seed", 1), DATA | AFTER_SPLITS),
+    "one run from scratch": (
         setting("runs.pytorch-pretrained.weights", "none"),
         training("pytorch-pretrained") | ANALYSIS | PARITY,
     ),
-    (
-        "own weights of one run",
+    "own weights of one run": (
         use_own_weights,
-        {"import_alexnet_weights"} | training("pytorch-pretrained") | ANALYSIS | PARITY,
+        {"import_weights_pytorch"} | training("pytorch-pretrained") | ANALYSIS | PARITY,
     ),
-    (
-        "proxies trained longer",
-        setting("weights.proxy.epochs", 2),
-        PROXIES | training("pytorch-pretrained", "tensorflow-pretrained") | ANALYSIS | PARITY,
+    "longer pretraining": (
+        setting("weights.synthetic.epochs", 2),
+        ALL_WEIGHTS | PRETRAINED | ANALYSIS | PARITY,
     ),
-    (
-        "one net's proxy",
-        setting("weights.proxy.input_size", {"vgg16": 48}),
-        PROXY["tensorflow"] | training("tensorflow-pretrained") | ANALYSIS | PARITY,
-    ),
-    (
-        "address of weights that are not used",
-        setting(
-            "weights.imagenet.alexnet", {"url": "https://example.org/a.pth", "checksum": "0" * 8}
-        ),
-        set(),
-    ),
+    "address of weights that are not used": (setting("weights.imagenet.alexnet", MIRROR), set()),
     # The report
-    ("figure style", setting("report.figures", {"dpi": 100}), {"plot_figures", "write_report"}),
-    ("report title", setting("report.title", "Another title"), {"write_report"}),
-    ("report introduction", setting("report.introduction", "To begin with"), {"write_report"}),
-    (
-        "equivalence margin",
+    "figure style": (setting("report.figures", {"dpi": 100}), {"plot_figures", "write_report"}),
+    "report title": (setting("report.title", "Another title"), {"write_report"}),
+    "report introduction": (setting("report.introduction", "To begin with"), {"write_report"}),
+    "equivalence margin": (
         setting("report.equivalence_margin", 0.02),
         {"compare_runs", "write_report"},
     ),
-    ("reference figures", file("config/reference.yaml", "0.7093", "0.7094"), {"write_report"}),
-    ("no reference figures", setting("report.reference", None), {"write_report"}),
-    ("report template", file("workflow/report/report.md.jinja"), {"write_report"}),
-    ("caption of Snakemake's own report", file("workflow/report/metrics.rst"), set()),
+    "reported results": (file("config/reference.yaml"), {"write_report"}),
+    "no reported results": (setting("report.reference", None), {"write_report"}),
+    "report template": (file("workflow/report/report.md.jinja"), {"write_report"}),
+    "caption of Snakemake's own report": (file("workflow/report/metrics.rst"), set()),
     # What is no part of the experiment
-    ("a test", file("tests/tiny.py"), set()),
-    ("README", file("README.md"), set()),
-    ("a comment in the config", file("config/config.yaml"), set()),
-    ("a profile", file("profiles/default/config.yaml", new="\nretries: 1\n"), set()),
-    ("a rule's message", file("workflow/rules/training.smk", "Training {w", "Now {w"), set()),
-    ("a rule's memory", file("workflow/rules/training.smk", "mem_mb=6000", "mem_mb=9000"), set()),
+    "README": (file("README.md"), set()),
+    "a comment in the config": (file("config/config.yaml"), set()),
+    "a profile": (file("profiles/default/config.yaml", new="\nretries: 1\n"), set()),
+    "a rule's message": (
+        file(TRAINING_RULES, 'message:\n            "', 'message:\n            "Now: '),
+        set(),
+    ),
+    "a rule's memory": (file(TRAINING_RULES, "mem_mb=6000", "mem_mb=9000"), set()),
     # Code, each module by its users
-    ("architecture table", module("architecture.py"), PROXIES | ALL | ANALYSIS | PARITY),
-    ("shared protocol", module("protocol.py"), PROXIES | ALL | ANALYSIS | PARITY),
-    (
-        "PyTorch's augmentation",
-        module("pytorch/augment.py"),
-        PROXY["pytorch"] | of("pytorch") | ANALYSIS | PARITY,
+    "networks": (module("networks/architectures"), EVERYTHING_TRAINED),
+    "epoch plan": (module("recipe/epoch_plan"), EVERYTHING_TRAINED),
+    "training settings": (module("config/training"), EVERYTHING_TRAINED),
+    "the other settings": (module("config/models"), set()),
+    "reading of the config": (module("config/reading"), set()),
+    "downloads": (module("data/download"), set()),
+    "PyTorch's augmentation": (
+        module("backends/pytorch/augmentation"),
+        WEIGHTS["pytorch"] | PYTORCH | ANALYSIS | PARITY,
     ),
-    (
-        "TensorFlow's augmentation",
-        module("tensorflow/augment.py"),
-        PROXY["tensorflow"] | of("tensorflow") | ANALYSIS | PARITY,
+    "TensorFlow's augmentation": (
+        module("backends/tensorflow/augmentation"),
+        WEIGHTS["tensorflow"] | TENSORFLOW | ANALYSIS | PARITY,
     ),
-    (
-        "reading of AlexNet's file",
-        module("pytorch/weights.py"),
-        PROXY["pytorch"] | training("pytorch-pretrained") | ANALYSIS | PARITY,
+    "reading of AlexNet's file": (
+        module("backends/pytorch/weights"),
+        WEIGHTS["pytorch"] | training("pytorch-pretrained") | ANALYSIS | PARITY,
     ),
-    ("making of tensors", module("tensors.py"), {"build_tensors"} | ALL | ANALYSIS | PARITY),
-    ("metrics", module("analysis/metrics.py"), JUDGING),
-    ("statistics", module("analysis/statistics.py"), {"compare_runs", "write_report"}),
-    ("drawing of figures", module("analysis/figures.py"), {"plot_figures", "write_report"}),
-    ("wording of the report", module("analysis/report.py"), {"write_report"}),
-    ("the ladder's tolerances", module("analysis/ladder.py"), {"check_parity", "write_report"}),
-    ("what is measured", module("parity.py"), PARITY | {"write_report"}),
-    (
-        "TensorFlow's side of the audit",
-        module("tensorflow/audit.py"),
+    "selection of images": (module("data/selection"), SPLITS | AFTER_SPLITS),
+    "making of tensors": (module("data/tensors"), {"build_tensors"} | AFTER_SPLITS),
+    "making of Parquet": (module("data/parquet"), {"build_parquet"}),
+    "metrics": (module("analysis/metrics"), EVALUATION),
+    "statistics": (module("analysis/statistics"), {"compare_runs", "write_report"}),
+    "drawing of figures": (module("analysis/figures"), {"plot_figures", "write_report"}),
+    "reading of results": (module("analysis/results"), ANALYSIS),
+    "rendering of the report": (module("report/render"), {"write_report"}),
+    "parity checks": (module("parity/comparing"), {"check_parity", "write_report"}),
+    "parity measurements": (module("parity/measuring"), PARITY | {"write_report"}),
+    "TensorFlow's side of the audit": (
+        module("backends/tensorflow/audit"),
         {"measure_tensorflow", "check_parity", "write_report"},
     ),
-    ("reading of a study", module("analysis/study.py"), ANALYSIS),
-    ("reading of the config", module("configuration.py"), set()),
-    ("downloading", module("download.py"), set()),
-    ("an entry script", script("train_tensorflow"), of("tensorflow") | ANALYSIS),
-    ("another entry script", script("evaluate_runs"), JUDGING),
-    (
-        "a rule's command",
-        file("workflow/rules/training.smk", "--threads {threads}", "--threads  {threads}"),
+    "an entry script": (script("train"), ALL | ANALYSIS),
+    "another entry script": (script("evaluate_runs"), EVALUATION),
+    "a rule's command": (
+        file(TRAINING_RULES, "--threads {threads}", "--threads  {threads}"),
         ALL | ANALYSIS,
     ),
     # Software
-    (
-        "version of PyTorch",
+    "version of PyTorch": (
         file("envs/pytorch.yaml", "torch==", "torch==1"),
-        PROXY["pytorch"] | of("pytorch") | ANALYSIS | PARITY,
+        WEIGHTS["pytorch"] | PYTORCH | ANALYSIS | PARITY,
     ),
-    (
-        "version of TensorFlow",
+    "version of TensorFlow": (
         file("envs/tensorflow.yaml", "tensorflow==", "tensorflow==1"),
-        PROXY["tensorflow"] | of("tensorflow") | ANALYSIS | PARITY,
+        WEIGHTS["tensorflow"] | TENSORFLOW | ANALYSIS | PARITY,
     ),
-    (
-        "version of the analysis",
+    "version of the analysis": (
         file("envs/analysis.yaml", "scipy==", "scipy==1"),
         ANALYSIS | {"check_parity"},
     ),
-]
-BY_NAME = {name: (edit, jobs) for name, edit, jobs in EDITS}
+}
+ONE_RUN = training("pytorch-pretrained") | ANALYSIS
+# Of a study whose archive and weights come from elsewhere: their checksums say what they are.
+EDITS_OF_FETCHED: dict[str, tuple[Edit, set[str]]] = {
+    "nothing": (nothing, set()),
+    "path of the archive": (move_the_archive, set()),
+    "a download of the same archive": (setting("dataset.archive", None), set()),
+    "address of the archive": (setting("dataset.url", "https://example.org/a.tar.gz"), set()),
+    "another archive": (use_another_archive, {"import_archive"} | SPLITS | ONE_RUN),
+    "address of the weights": (setting("weights.imagenet.alexnet", MIRROR), set()),
+    "other weights": (
+        setting("weights.imagenet.alexnet", MIRROR | {"checksum": "0" * 8}),
+        {"download_weights", "import_weights_pytorch"} | ONE_RUN,
+    ),
+    "code that downloads": (module("data/download"), set()),
+    "script that imports the archive": (script("import_archive"), set()),
+    "script that downloads weights": (script("download_weights"), set()),
+}
 
 
-def jobs_of(output: str) -> set[str]:
-    """What a dry run says it would do: rules by name, trainings by run and seed."""
-    if "Nothing to be done" in output:
-        return set()
-    table = output.split("Job stats:")[1].split("total")[0]
-    rules = dict(re.findall(r"^(\w+) +(\d+)$", table, re.M))
-    trainings = {
-        f"{run} {seed}" for run, seed in re.findall(r"(?:Training|Now) (\S+), seed (\d+)", output)
-    }
-    counted = [int(n) for rule, n in rules.items() if rule in ("train_pytorch", "train_tensorflow")]
-    assert sum(counted) == len(trainings), output
-    assert all(n == "1" for rule, n in rules.items() if not rule.startswith("train_")), output
-    return {rule for rule in rules if not rule.startswith("train_")} - {"all"} | trainings
+def pending(summary: str) -> dict[str, str]:
+    """The files that Snakemake would make, with their rules."""
+    rows = (line.split("\t") for line in summary.splitlines() if line.count("\t") == 5)
+    return {row[0]: row[2] for row in rows if row[5] == "update pending"}
+
+
+def jobs(summary: str) -> set[str]:
+    found = set()
+    for path, rule in pending(summary).items():
+        *_, run, seed, _ = Path(path).parts
+        is_training = rule in ("train_pytorch", "train_tensorflow")
+        found.add(f"{run} {seed.removeprefix('seed-')}" if is_training else rule)
+    return found
 
 
 @pytest.fixture
-def project(finished):
-    """The finished study; its files are put back after the test."""
-    yield finished
-    finished.renew()
+def summary_after(plan):
+    """Snakemake's summary of a recorded study after an edit."""
+
+    def summary(place: Workplace, edit: Edit, overlay: dict, *arguments: str) -> str:
+        overlay = copy.deepcopy(overlay)
+        edit(place.folder, overlay)
+        status, output = plan(place, "--summary", *arguments, overlay=overlay)
+        assert status == 0 and "output_file\t" in output, output
+        return output
+
+    return summary
 
 
-def dry_run(place, edit: Edit, *arguments: str) -> set[str]:
-    overlay = copy.deepcopy(TINY)
-    edit(place.folder, overlay)
-    result = place.snakemake("--dry-run", *arguments, overlay=overlay)
-    assert result.returncode == 0, result.stderr
-    return jobs_of(result.stdout + result.stderr)
+@pytest.mark.parametrize("name", EDITS)
+def test_an_edit_reruns_exactly_what_it_touches(project, summary_after, name):
+    edit, expected = EDITS[name]
+    assert jobs(summary_after(project, edit, TINY)) == expected
 
 
-@pytest.mark.parametrize("name", BY_NAME)
-def test_an_edit_reruns_exactly_what_it_touches(project, name):
-    edit, jobs = BY_NAME[name]
-    assert dry_run(project, edit) == jobs
+@pytest.mark.parametrize("name", EDITS_OF_FETCHED)
+def test_archives_and_weights_are_what_their_checksums_say(project, summary_after, name):
+    edit, expected = EDITS_OF_FETCHED[name]
+    assert jobs(summary_after(project, edit, FETCHED)) == expected
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("--cores", "1"),
-        ("--set-threads", "train_pytorch=1"),
-        ("--set-resources", "train_tensorflow:mem_mb=9000"),
-        ("--resources", "gpu=1"),
-        ("--keep-going", "--retries", "2"),
+        ("--cores", "1", "--resources", "gpu=1", "--keep-going", "--retries", "2"),
+        ("--set-threads", "train_pytorch=1", "--set-resources", "train_tensorflow:mem_mb=9000"),
+        ("--set-resources", "train_pytorch:checkpoint_steps=1"),
     ],
     ids=" ".join,
 )
-def test_how_a_study_is_run_reruns_nothing(project, arguments):
-    assert dry_run(project, nothing, *arguments) == set()
-
-
-def test_a_project_that_was_moved_with_its_results_reruns_nothing(project, tmp_path):
-    moved = type(project)(tmp_path / "elsewhere")
-    project.folder.rename(moved.folder)
-    try:
-        assert dry_run(moved, nothing) == set()
-    finally:
-        moved.folder.rename(project.folder)
-
-
-def test_code_that_is_left_out_of_the_tracking_fails_its_row(project):
-    """The table would notice: with one file missing among the recorded inputs, its row is wrong."""
-    left_out = "workflow/scripts/twinbench/pytorch/augment.py"
-    sources = project.folder / "workflow/scripts/twinbench/sources.py"
-    records = project.folder / ".snakemake" / "metadata"
-    originals = {path: path.read_text() for path in records.rglob("*") if path.is_file()}
-    # Both the code that finds the files and the records of a study that was run with it.
-    before = "if module.__file__}"
-    assert before in sources.read_text()
-    sources.write_text(
-        sources.read_text().replace(
-            before, "if module.__file__ and 'torch/augment' not in module.__file__}"
-        )
-    )
-    try:
-        for path, text in originals.items():
-            record = json.loads(text)
-            record["input"] = [name for name in record["input"] if name != left_out]
-            path.write_text(json.dumps(record))
-        edit, jobs = BY_NAME["PyTorch's augmentation"]
-        assert dry_run(project, edit) != jobs
-    finally:
-        for path, text in originals.items():
-            path.write_text(text)
-
-
-# The checksum decides what an archive is, not where it comes from, nor the code that fetches it.
-ARCHIVE = "results/data/cifar10/archive.tar.gz"
-
-
-@pytest.fixture(scope="module")
-def fetched(tmp_path_factory, project_in):
-    from twinbench import synthetic
-    from twinbench.files import checksum
-
-    place = project_in(tmp_path_factory.mktemp("fetched"))
-    for seed, name in enumerate(("own.tar.gz", "other.tar.gz")):
-        synthetic.write_archive(place.folder / name, 100, 100, seed)
-    (place.folder / "same.tar.gz").write_bytes((place.folder / "own.tar.gz").read_bytes())
-    dataset = {
-        name: {"archive": name, "sha256": checksum(place.folder / name)}
-        for name in ("own.tar.gz", "same.tar.gz", "other.tar.gz")
-    }
-    result = place.snakemake(ARCHIVE, overlay={"dataset": dataset["own.tar.gz"]})
-    assert result.returncode == 0, result.stderr
-    return place, dataset
+def test_how_a_study_is_run_reruns_nothing(project, summary_after, arguments):
+    assert jobs(summary_after(project, nothing, TINY, *arguments)) == set()
 
 
 @pytest.mark.parametrize(
-    ("change", "jobs"),
-    [
-        ({}, set()),
-        ({"archive": "same.tar.gz"}, set()),
-        ({"archive": None}, set()),
-        ({"archive": None, "url": "https://example.org/cifar-10-binary.tar.gz"}, set()),
-        ("other.tar.gz", {"import_archive"}),
-    ],
-    ids=["nothing", "another path", "downloaded instead", "another address", "another archive"],
+    "name", ["limit", "validation fraction", "seed of the split", "number of test images"]
 )
-def test_an_archive_is_fetched_again_only_if_it_is_another(fetched, change, jobs):
-    place, dataset = fetched
-    changed = dataset[change] if isinstance(change, str) else dataset["own.tar.gz"] | change
-    result = place.snakemake("--dry-run", ARCHIVE, overlay={"dataset": changed})
-    assert result.returncode == 0, result.stderr
-    assert jobs_of(result.stdout + result.stderr) == jobs
+def test_other_data_settings_mean_another_folder(project, summary_after, name):
+    made = [
+        path for path in pending(summary_after(project, EDITS[name][0], TINY)) if "/data/" in path
+    ]
+    assert made
+    assert not [path for path in made if (project.folder / path).exists()]
 
 
-def test_code_that_fetches_is_not_tracked(fetched):
-    place, dataset = fetched
-    script("import_archive")(place.folder, {})
-    result = place.snakemake("--dry-run", ARCHIVE, overlay={"dataset": dataset["own.tar.gz"]})
-    place.renew()
-    assert jobs_of(result.stdout + result.stderr) == set()
+def test_a_quick_look_never_shares_its_images_with_the_full_study(workplace, plan):
+    folders = []
+    for arguments in ((), ("--config", "study=quick", "dataset={limit: 2000}")):
+        status, output = plan(workplace, "--summary", *arguments)
+        assert status == 0, output
+        found = {Path(path).parent for path in pending(output) if "/data/" in path}
+        folders.append(found - {Path("results/data/archives")})
+    assert all(folders) and not folders[0] & folders[1]
+
+
+def test_the_dry_run_names_the_setting_that_changed(project, plan):
+    overlay = copy.deepcopy(TINY)
+    overlay["runs"]["pytorch-scratch"] = {"learning_rate": 0.001, "frozen": ["conv1"]}
+    status, output = plan(project, "--dry-run", overlay=overlay)
+    assert status == 0
+    (reason,) = [line for line in output.splitlines() if "'training.learning_rate=0.001'" in line]
+    for text in (
+        "'training.learning_rate=0.0007'",
+        "'training.frozen=[]'",
+        "'training.frozen=[\"conv1\"]'",
+    ):
+        assert text in reason
+    assert "epochs" not in reason
+
+
+def test_the_table_notices_code_that_is_not_tracked(workplace, stand_in_variables, summary_after):
+    """A study recorded with one module left out of the inputs: the module's row is wrong."""
+    place = replace(workplace, variables=stand_in_variables)
+    leave_out = file(
+        "workflow/scripts/twinbench/sources.py",
+        "if file}",
+        "if file and 'augmentation' not in file}",
+    )
+    leave_out(place.folder, {})
+    assert place.snakemake(overlay=TINY).returncode == 0
+    edit, expected = EDITS["PyTorch's augmentation"]
+    assert jobs(summary_after(place, edit, TINY)) != expected

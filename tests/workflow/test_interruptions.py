@@ -3,105 +3,113 @@
 `--kills 20` makes the long version of this; without it a few kills are made.
 """
 
-import json
 import os
 import random
-import re
 import signal
 import subprocess
 import time
-import zipfile
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
-import h5py
-import numpy as np
-import pandas as pd
 import pytest
-from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
-from tiny import TINY
+from tiny import TINY, Workplace, copy_narrow_project, differences
 
-pytestmark = pytest.mark.slow
-
-# Saved after each step, so that each start gets further; no setting of the experiment.
+# Saved after each step, so that each start gets further; not a setting of the experiment.
 OFTEN = (
     "--set-resources",
     *(
-        f"{rule}_{framework}:checkpoint_steps=1"
-        for rule in ("train", "pretrain_proxy")
-        for framework in ("pytorch", "tensorflow")
+        f"{rule}_{backend}:checkpoint_steps=1"
+        for rule in ("train", "pretrain_weights")
+        for backend in ("pytorch", "tensorflow")
     ),
 )
-LONGER = TINY | {"training": {"epochs": 2, "batch_size": 16}}
-IMPATIENT = 0.25  # the share of kills that do not wait for anything to be done
+LONGER = TINY | {"training": {"epochs": 4, "batch_size": 16}}
+IMPATIENT = 0.25  # fraction of the kills that do not wait for anything to be done
 LONGEST = 5.0  # seconds from a step forward to the kill
 
-LOG = "study.log"
 
-# Times differ from run to run, and what is made of times. All else must be the same.
-TIMES = re.compile(r"seconds|images_per_second|gflops|^started$")
+@pytest.fixture
+def undisturbed(kills, request, tmp_path):
+    """Makes or finds a study that was left alone: for many kills a longer one."""
+
+    def study() -> Workplace:
+        if kills <= 5:
+            return request.getfixturevalue("finished")
+        place = copy_narrow_project(tmp_path / "undisturbed")
+        assert place.snakemake(overlay=LONGER).returncode == 0
+        return place
+
+    return study
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=lambda n: n.name)
+def test_a_killed_study_ends_with_the_same_results(
+    narrow_workplace, undisturbed, kills, number, capsys
+):
+    place, overlay = narrow_workplace, TINY if kills <= 5 else LONGER
+    seed = int(os.environ.get("KILL_SEED", random.SystemRandom().randrange(10**6)))
+    struck = kill_until(place, overlay, number, kills, random.Random(seed))
+    with capsys.disabled():
+        print(f"\n{number.name}, KILL_SEED={seed}", *struck, sep="\n  ")
+    assert len(struck) == kills, "the study was done before the last kill"
+    assert differences(undisturbed().results, place.results) == []
+    assert not list(place.results.rglob(".*"))
 
 
 def kill_until(
-    place, overlay: dict, number: int, kills: int, generator: random.Random
+    place: Workplace, overlay: dict, number: int, kills: int, generator: random.Random
 ) -> list[str]:
     """Run a study, with `kills` signals to its whole process group, to its end.
 
     The instants are random, but most come after some step forward, so that they fall all over the
-    study's course. Returns what was under way at each.
+    study's course. Returns the last file that was written before each.
     """
     struck = []
     while len(struck) < kills:
-        process = start(place, overlay)
-        wait_for_a_job(process, place.folder / LOG)
+        process = start(place, *OFTEN, overlay=overlay)
+        last = wait_for_a_step(process, place)
         if generator.random() > IMPATIENT:
-            wait_for_a_step(process, place.folder / "results")
+            last = wait_for_a_step(process, place)
         time.sleep(generator.uniform(0, LONGEST))
         if process.poll() is not None:
             break
-        struck.append(jobs_under_way(place.folder / LOG))
+        struck.append(last)
         os.killpg(process.pid, number)
         process.wait(timeout=300)
         wait_for_the_group(process.pid)
     result = place.snakemake(*OFTEN, overlay=overlay)
-    assert result.returncode == 0, result.stderr[-5000:]
+    assert result.returncode == 0, result.stdout[-5000:]
     return struck
 
 
-def start(place, overlay: dict) -> subprocess.Popen:
-    """Snakemake in a process group of its own, with its messages in a file."""
-    with open(place.folder / LOG, "wb") as log:
-        return subprocess.Popen(
-            place.command(*OFTEN, overlay=overlay),
-            cwd=place.folder,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+def start(place: Workplace, *arguments: str, overlay: dict = TINY) -> subprocess.Popen:
+    """Snakemake in a process group of its own."""
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return place.start(*arguments, overlay=overlay, start_new_session=True, **quiet)
 
 
-def wait_for_a_job(process: subprocess.Popen, log: Path) -> None:
-    while process.poll() is None and "\nJob " not in log.read_text(errors="replace"):
+def written(place: Workplace) -> dict[Path, int]:
+    """The files of the results and when they were written. os.walk passes over folders that vanish."""
+    found = {}
+    for folder, _, names in os.walk(place.results):
+        for path in (Path(folder, name) for name in names):
+            with suppress(FileNotFoundError):
+                found[path.relative_to(place.results)] = path.stat().st_mtime_ns
+    return found
+
+
+def wait_for_a_step(process: subprocess.Popen, place: Workplace) -> str:
+    """Wait until a checkpoint or an output is written, and return its name."""
+    before = written(place)
+    while process.poll() is None:
+        for path, when in written(place).items():
+            unfinished = ".unfinished-" in str(path) or path.name.startswith("events.")
+            if not unfinished and path.suffix != ".log" and before.get(path) != when:
+                return str(path)
         time.sleep(0.1)
-
-
-def wait_for_a_step(process: subprocess.Popen, results: Path) -> None:
-    """Until a checkpoint or an output is written."""
-
-    def written() -> set:
-        found = set()
-        # Folders come and go meanwhile: os.walk passes over those that are gone, rglob raises.
-        for folder, _, names in os.walk(results):
-            for path in (Path(folder, name) for name in names):
-                unfinished = ".unfinished-" in str(path)
-                if not unfinished and path.suffix != ".log" and not path.name.startswith("events."):
-                    with suppress(FileNotFoundError):
-                        found.add((path, path.stat().st_mtime_ns))
-        return found
-
-    before = written()
-    while process.poll() is None and written() <= before:
-        time.sleep(0.1)
+    return "the end"
 
 
 def wait_for_the_group(leader: int) -> None:
@@ -116,169 +124,54 @@ def wait_for_the_group(leader: int) -> None:
     raise AssertionError("processes of a killed run live on")
 
 
-def jobs_under_way(log: Path) -> str:
-    text = log.read_text(errors="replace")
-    return "; ".join(re.findall(r"^Job \d+: (.*)$", text, re.M)[-2:])
-
-
-def differences(first: Path, second: Path) -> list[str]:
-    """The files of two folders of results that differ, times excepted."""
-    names = [
-        {content_name(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-        for folder in (first, second)
-    ]
-    differing = [f"{name}: in one alone" for name in names[0] ^ names[1]]
-    for name in sorted(names[0] & names[1]):
-        contents = [content(next(folder.glob(name))) for folder in (first, second)]
-        if not same(*contents):
-            differing.append(name)
-    return differing
-
-
-def content_name(path: Path) -> str:
-    """The path, without the time in an event file's name."""
-    return re.sub(r"tfevents\..*", "tfevents.*", str(path))
-
-
-def content(path: Path) -> object:
-    """What must be the same in two studies: a file's content without times."""
-    name = path.name
-    if path.suffix in (".log", ".jsonl") or name.startswith("accuracy_time"):
-        return None  # times alone, or drawn from times
-    if name.startswith("events."):
-        return events(path)
-    if path.suffix == ".csv":
-        table = pd.read_csv(path)
-        return table[[column for column in table if not TIMES.search(column)]].to_csv()
-    if name == "provenance.json":
-        return without_times(json.loads(path.read_text()))
-    if path.suffix == ".keras":
-        return keras_file(path)
-    if path.suffix == ".md":
-        return without_times_in_text(path.read_text())
-    return path.read_bytes()
-
-
-def same(first: object, second: object) -> bool:
-    if isinstance(first, dict) and any(isinstance(v, np.ndarray) for v in first.values()):
-        return first.keys() == second.keys() and all(
-            np.array_equal(first[name], second[name]) for name in first
-        )
-    return first == second
-
-
-def without_times(value: object) -> object:
-    if isinstance(value, dict):
-        return {k: without_times(v) for k, v in value.items() if not TIMES.search(k)}
-    return value
-
-
-def without_times_in_text(text: str) -> str:
-    """A report without its times: the durations, the rates and the rows and sentences about them."""
-    lines = [line for line in text.splitlines() if "Time:" not in line]
-    text = re.sub(r"\d{4}-\d\d-\d\dT[\d:+]+", "(date)", "\n".join(lines))
-    text = re.sub(r"\b\d+(\.\d+)? (h|min|s)\b( \d\d? (min|s)\b)?", "(time)", text)
-    return re.sub(r"(\(time\) \|) \d+ \|", r"\1 (rate) |", text)
-
-
-def events(path: Path) -> list[tuple]:
-    """(step, tag, value) of a TensorBoard file."""
-    return [
-        (event.step, value.tag, value.tensor.float_val[:] or value.simple_value)
-        for event in EventFileLoader(str(path)).Load()
-        for value in event.summary.value
-        if not TIMES.search(value.tag.replace("/", "_"))
-    ]
-
-
-def keras_file(path: Path) -> dict:
-    """What a .keras file holds, the weights by name, but for the date of saving in metadata.json.
-
-    Keras names shared objects by their addresses in memory, which differ from process to process.
-    """
-    found = {}
-    with zipfile.ZipFile(path) as archive:
-        layers = re.sub(rb'"shared_object_id": \d+', b"", archive.read("config.json"))
-        found["config.json"] = np.frombuffer(layers, np.uint8)
-        with archive.open("model.weights.h5") as member, h5py.File(member) as file:
-            file.visititems(
-                lambda name, item: (
-                    found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
-                )
-            )
-    return found
-
-
-def test_the_comparison_notices_a_difference(finished, tmp_path):
-    predictions = next((finished.folder / "results").rglob("predictions.parquet"))
-    copy = tmp_path / "predictions.parquet"
-    copy.write_bytes(predictions.read_bytes()[:-1] + b"x")
-    (tmp_path / "second").mkdir()
-    (tmp_path / "second" / "predictions.parquet").write_bytes(predictions.read_bytes())
-    copy.rename(tmp_path / "second" / "other.parquet")
-    assert differences(predictions.parent, predictions.parent) == []
-    assert content(tmp_path / "second" / "other.parquet") != content(predictions)
+def test_the_comparison_notices_one_changed_byte(tmp_path):
+    for name, text in (("first", b"a"), ("second", b"a"), ("third", b"b")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "predictions.parquet").write_bytes(text)
+    assert differences(tmp_path / "first", tmp_path / "second") == []
+    assert differences(tmp_path / "first", tmp_path / "third") == ["predictions.parquet"]
+    (tmp_path / "second" / "more.csv").write_text("a\n1\n")
+    assert differences(tmp_path / "first", tmp_path / "second") == ["more.csv: in one alone"]
 
 
 @pytest.fixture
-def reference(kills, request, tmp_path_factory):
-    """A study that was left alone, and its overlay: for many kills a longer one."""
-    if kills <= 5:
-        return request.getfixturevalue("finished"), TINY
-    place = request.getfixturevalue("project_in")(tmp_path_factory.mktemp("reference"))
-    result = place.snakemake(overlay=LONGER)
-    assert result.returncode == 0, result.stderr[-5000:]
-    return place, LONGER
+def held(workplace, stand_in_variables):
+    """A study whose first job runs until `hold-jobs` is deleted, and the process that runs it."""
+    place = replace(workplace, variables=stand_in_variables)
+    (place.folder / "hold-jobs").touch()
+    process = start(place, "--until", "generate_archive")
+    while not list(place.folder.glob("held-job-*")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    yield place, process
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=lambda n: n.name)
-def test_a_killed_study_ends_with_the_same_results(reference, workplace, kills, number, capsys):
-    undisturbed, overlay = reference
-    seed = int(os.environ.get("KILL_SEED", random.SystemRandom().randrange(10**6)))
-    struck = kill_until(workplace, overlay, number, kills, random.Random(seed))
-    with capsys.disabled():
-        print(f"\n{number.name}, seed {seed}, {len(struck)} kills:", *struck, sep="\n  ")
-    assert len(struck) == kills, "the study was done before the last kill"
-    assert differences(undisturbed.folder / "results", workplace.folder / "results") == []
-    assert not list((workplace.folder / "results").rglob(".*checkpoint*"))
+def test_a_second_run_in_the_same_folder_is_refused_and_a_killed_ones_lock_can_be_removed(held):
+    place, first = held
+    second = place.snakemake(overlay=TINY)
+    assert second.returncode == 1
+    assert "lock" in second.stdout and "--unlock" in second.stdout
+    assert first.poll() is None, "the second run disturbed the first"
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    (place.folder / "hold-jobs").unlink()
+    assert place.snakemake(overlay=TINY).returncode == 1
+    assert place.snakemake("--unlock", overlay=TINY).returncode == 0
+    last = place.snakemake("--until", "generate_archive", overlay=TINY)
+    assert last.returncode == 0, last.stdout
 
 
-def test_two_runs_in_one_folder_and_the_lock_of_a_killed_one(workplace):
-    first = start(workplace, TINY)
-    try:
-        wait_for_a_job(first, workplace.folder / LOG)
-        second = workplace.snakemake(overlay=TINY)
-        assert second.returncode != 0
-        assert "cannot be locked" in second.stderr
-        assert first.poll() is None, "the second run disturbed the first"
-    finally:
-        os.killpg(first.pid, signal.SIGKILL)
-        first.wait()
-    third = workplace.snakemake("results/data/tiny/archive.tar.gz", overlay=TINY)
-    assert third.returncode == 0, third.stderr
-    assert "An earlier run in this folder was killed: its lock is removed" in third.stderr
-
-
-def test_results_that_cannot_be_written_are_told_before_any_job(workplace):
-    (workplace.folder / "results").write_text("not a folder, which binds root too")
-    result = workplace.snakemake(overlay=TINY)
-    assert result.returncode != 0
-    assert re.search(r"^results: no permission to write there; ", result.stderr, re.M), (
-        result.stderr
-    )
-
-
-def test_a_clock_that_was_set_back_is_told_before_any_job(workplace):
-    archive = "results/data/tiny/archive.tar.gz"
-    assert workplace.snakemake(archive, overlay=TINY).returncode == 0
-    os.utime(workplace.folder / archive, (time.time() + 3600,) * 2)
-    result = workplace.snakemake(overlay=TINY)
-    assert result.returncode != 0
-    found = re.search(
-        rf"^{archive} is dated .* the clock was set back; .*: (.*)$", result.stderr, re.M
-    )
-    assert found, result.stderr
-    # What the message advises helps, and reruns nothing.
-    subprocess.run(found[1], shell=True, cwd=workplace.folder, check=True)
-    result = workplace.snakemake("--dry-run", archive, overlay=TINY)
-    assert "Nothing to be done" in result.stdout + result.stderr
+def test_sigterm_to_snakemake_alone_lets_its_jobs_finish(held, plan):
+    place, process = held
+    process.terminate()
+    time.sleep(1)
+    assert process.poll() is None
+    (place.folder / "hold-jobs").unlink()
+    assert process.wait(timeout=60) != 0
+    status, output = plan(place, "--summary", overlay=TINY)
+    assert status == 0
+    (archive,) = [line for line in output.splitlines() if "\tgenerate_archive\t" in line]
+    assert archive.endswith("ok\tno update")

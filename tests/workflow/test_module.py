@@ -11,14 +11,17 @@ from support import ROOT
 from tiny import TINY
 
 PARTS = ("Snakefile", "workflow", "envs", "config")
-FOLDER = repr(str(ROOT / "Snakefile"))
-REPOSITORY = 'github("someone/twinbench", path="Snakefile", tag="v1")'
+ENTRIES = ("Snakefile", "workflow/Snakefile")
+SOURCES = [
+    *(repr(str(ROOT / entry)) for entry in ENTRIES),
+    *(f'github("someone/twinbench", path="{entry}", tag="v1")' for entry in ENTRIES),
+]
 OUTER = """\
 configfile: "study.yaml"
 
 module twinbench:
     snakefile: {source}
-    config: config
+    config: config["twinbench"]
 
 use rule * from twinbench as twinbench_*
 
@@ -38,10 +41,11 @@ rule the_whole_study:
 
 
 @pytest.fixture
-def outer(tmp_path):
-    """Calls Snakemake on the outer workflow that takes the module from a source."""
-    environment = dict(os.environ) | _hosting(tmp_path)
-    (tmp_path / "study.yaml").write_text(yaml.safe_dump(_study()))
+def outer(tmp_path, stand_in_variables):
+    """Calls Snakemake on an outer workflow with a config of its own."""
+    environment = os.environ | _hosting(tmp_path) | stand_in_variables
+    study = yaml.safe_dump({"twinbench": _study(), "samples": {"a": 1}})
+    (tmp_path / "study.yaml").write_text(f"{study}1: a key that is no text\n")
 
     def snakemake(source: str, *arguments: str):
         (tmp_path / "Snakefile").write_text(OUTER.format(source=source))
@@ -53,25 +57,21 @@ def outer(tmp_path):
     return snakemake
 
 
-@pytest.mark.parametrize("source", [FOLDER, REPOSITORY], ids=["folder", "repository"])
-def test_an_outer_workflow_builds_on_a_rule_of_the_module(outer, tmp_path, source):
+@pytest.mark.parametrize("source", SOURCES)
+def test_an_outer_workflow_uses_the_module(outer, tmp_path, source):
     result = outer(source)
     assert result.returncode == 0, result.stderr
-    assert "mean" in (tmp_path / "description.json").read_text()
-    again = outer(source)
-    assert "Nothing to be done" in again.stderr + again.stdout
-
-
-@pytest.mark.parametrize("source", [FOLDER, REPOSITORY], ids=["folder", "repository"])
-def test_an_outer_workflow_plans_the_whole_study(outer, source):
-    result = outer(source, "--dry-run", "the_whole_study")
-    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "description.json").exists()
+    whole = outer(source, "--dry-run", "the_whole_study", "describe_images")
+    assert whole.returncode == 0, whole.stderr
     for rule in ("train_pytorch", "train_tensorflow", "evaluate_runs", "write_report"):
-        assert f"twinbench_{rule} " in result.stdout + result.stderr
+        assert f"twinbench_{rule} " in whole.stdout + whole.stderr
+    for done in ("twinbench_build_tensors", "describe_images"):
+        assert f"{done} " not in whole.stdout + whole.stderr
 
 
 def _study() -> dict:
-    """The tiny study in one file: a module gets its config from the outer workflow alone."""
+    """The tiny study in one config: a module gets its config from the outer workflow alone."""
     default = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
     runs = {run: default["runs"][run] | TINY["runs"].get(run, {}) for run in default["runs"]}
     return default | TINY | {"runs": runs, "report": {"reference": None}}
@@ -84,8 +84,7 @@ def _hosting(folder) -> dict[str, str]:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
         (repository / name).parent.mkdir(exist_ok=True)
         copy(ROOT / name, repository / name)
-    shutil.rmtree(repository / "workflow" / "scripts" / "__pycache__", ignore_errors=True)
-    author = ("-c", "user.name=test", "-c", "user.email=test@localhost")
+    author = ("-c", "user.name=tests", "-c", "user.email=tests@example.org")
     for arguments in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "all"], ["tag", "v1"]):
         subprocess.run(["git", *author, *arguments], cwd=repository, check=True)
     return {

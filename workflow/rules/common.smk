@@ -9,10 +9,8 @@ from snakemake.exceptions import WorkflowError
 
 
 def workflow_folder():
-    """The folder workflow/ on this machine, relative where it lies below the working directory: then a
-    project that is moved together with its results has nothing to rerun.
-
-    Used as a module from a repository elsewhere, the workflow's files are fetched, as the rules are.
+    """The path of workflow/, relative if inside the working directory, so that moving a project with its
+    results reruns nothing. As a module from a remote repository, its files are fetched first.
     """
     rules = Path(inspect.currentframe().f_code.co_filename)
     if not rules.is_file():
@@ -38,7 +36,7 @@ from twinbench.networks.architectures import ARCHITECTURES
 from twinbench.sources import imported_files
 
 try:
-    # Snakemake has merged the config files; they are read again for what merging hides.
+    # The files are read again for what merging hides, such as duplicate keys.
     STUDY = Study(config, map(Path, workflow.configfiles))
 except InputError as error:
     raise WorkflowError(str(error)) from None
@@ -52,7 +50,8 @@ wildcard_constraints:
 
 
 def code(script, *modules, environment=None):
-    """The entry script, first, every file of the package that it imports, and what it runs on.
+    """The entry script, first, and every file of the package that it imports, as inputs: Snakemake does not
+    look inside shell commands, so without these an edit of code would rerun nothing.
 
     `modules` are imported by name at run time. With `environment`, a file of envs/, another version of a
     library counts as other code. The files stay local where results go to a storage.
@@ -96,7 +95,7 @@ def settings(values):
 
 
 def settings_by(wildcard, values):
-    """As `settings`, where the settings depend on a wildcard; `values` holds them by its value."""
+    """As `settings`, where they depend on a wildcard; `values` maps each of its values to settings."""
     arguments = {key: to_arguments(each) for key, each in values.items()}
     names = next(iter(arguments.values()), [])
     return [
@@ -121,7 +120,8 @@ def runs_of(backend):
 
 
 def cores_for_each(jobs):
-    """Threads of so many jobs that run at once: even shares of the cores do more than all cores in turn.
+    """Threads for each of so many jobs: side by side on equal shares they finish sooner than one after another
+    on all cores.
 
     One where the number of cores is not known, on a cluster: there `set-threads` gives a job its cores.
     """

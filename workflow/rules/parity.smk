@@ -15,6 +15,7 @@ MEASUREMENTS = {
 TRAINED = f"{STUDY.folder}/parity/trained.safetensors"
 PARITY_TABLES = [f"{STUDY.folder}/parity.csv", f"{STUDY.folder}/parity-audit.csv"]
 
+# A loop's variable has its last value when a command runs, so what differs stands in the params.
 for BACKEND in MEASUREMENTS:
     FIRST = BACKEND == STUDY.frameworks[0]
 
@@ -50,18 +51,19 @@ for BACKEND in MEASUREMENTS:
             gpu=1,
         params:
             *settings(PARITY_SETTINGS),
+            f"--backend={BACKEND}",
+            (
+                (lambda wildcards, output: f"--trained-output={output.trained}")
+                if FIRST
+                else (lambda wildcards, input: f"--trained={input.trained}")
+            ),
         message:
             f"Measuring the parity of {BACKEND}"
         shell:
-            f"python {{input.code[0]:q}} {{params:q}} --backend {BACKEND} --threads {{threads}}"
+            "python {input.code[0]:q} {params:q} --threads {threads}"
             " --train {input.train:q} --validation {input.validation:q}"
             " --weights {input.weights:q} --library {input.library:q}"
-            + (
-                " --trained-output {output.trained:q}"
-                if FIRST
-                else " --trained {input.trained:q}"
-            )
-            + " --output {output.quantities:q} --log {log:q}"
+            " --output {output.quantities:q} --log {log:q}"
 
 
 rule check_parity:

@@ -2,7 +2,7 @@
 
 from twinbench.backends import model_suffix
 
-# By run: everything that decides a training, apart from seed, data and initial weights.
+# The settings of each run; its weights and dataset are inputs, and only named here for provenance.json.
 RUN_SETTINGS = {
     run: {
         "run": run,
@@ -57,7 +57,7 @@ for BACKEND in BACKENDS:
             mem_mb=6000,
             runtime=480,
             gpu=1,
-            checkpoint_steps=0,  # does not change the result, so it is not tracked
+            checkpoint_steps=0,  # a resource, since a changed resource reruns nothing
         params:
             *settings_by("run", RUN_SETTINGS),
         message:

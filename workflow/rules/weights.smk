@@ -47,6 +47,7 @@ rule download_weights:
         "python {resources.command} --checksum {params.checksum} --output {output:q} --log {log:q}"
 
 
+# A loop's variable has its last value when a command runs, so what differs stands in the params.
 for BACKEND in BACKENDS:
 
     rule:
@@ -73,13 +74,14 @@ for BACKEND in BACKENDS:
             mem_mb=4000,
             runtime=240,
             gpu=1,
-            checkpoint_steps=0,  # does not change the result, so it is not tracked
+            checkpoint_steps=0,  # a resource, since a changed resource reruns nothing
         params:
             *settings_by("model", PRETRAINING),
+            f"--backend={BACKEND}",
         message:
             "Pretraining {wildcards.model} on synthetic images"
         shell:
-            f"python {{input.code[0]:q}} {{params:q}} --backend {BACKEND} --threads {{threads}}"
+            "python {input.code[0]:q} {params:q} --threads {threads}"
             " --checkpoint-steps {resources.checkpoint_steps} --output {output.weights:q}"
             " --tensorboard {output.tensorboard:q} --log {log:q}"
 
@@ -104,8 +106,10 @@ for BACKEND in BACKENDS:
         resources:
             mem_mb=4000,
             runtime=10,
+        params:
+            f"--backend={BACKEND}",
         message:
             "Reading weights of {wildcards.model}"
         shell:
-            f"python {{input.code[0]:q}} --backend {BACKEND} --model {{wildcards.model}}"
+            "python {input.code[0]:q} {params:q} --model {wildcards.model}"
             " --library {input.library:q} --output {output:q} --log {log:q}"

@@ -4,7 +4,6 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-
 from twinbench import cli
 from twinbench.data.archive import read_archive
 from twinbench.data.parquet import write_parquet

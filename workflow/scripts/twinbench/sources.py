@@ -9,8 +9,8 @@ from twinbench.files import checksum
 
 @cache
 def imported_files(script: Path, *modules: str) -> tuple[Path, ...]:
-    """The script, `modules` that it imports by name at run time, and all files of this package that these
-    import, directly or not, sorted.
+    """The script, `modules` that it imports by name at run time, and all files of this package that
+    these import, directly or not, sorted.
 
     Imports inside functions count. Nothing is run.
     """

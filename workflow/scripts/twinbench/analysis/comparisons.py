@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from itertools import combinations
 from pathlib import Path
+from typing import get_type_hints
 
 import numpy as np
 import pandas as pd
@@ -71,6 +72,9 @@ class Comparison:
         return {"a": self.run_a, "b": self.run_b}.get(self.outcome)
 
 
+_COLUMNS = [field.name for field in fields(Comparison)]
+
+
 @dataclass(frozen=True)
 class _Run:
     """What one run got right: `correct` is bool (seeds, images), `collapsed` counts its seeds."""
@@ -100,15 +104,13 @@ def compare(models: list[TrainedModel], equivalence_margin: float) -> list[Compa
 
 def write(comparisons: list[Comparison], path: Path) -> None:
     """Write the comparisons, one row per pair of runs."""
-    columns = [field.name for field in fields(Comparison)]
-    tables.write(pd.DataFrame(comparisons, columns=columns), path)
+    tables.write(pd.DataFrame(comparisons, columns=_COLUMNS), path)
 
 
 def read(path: Path) -> list[Comparison]:
     """Read the comparisons that `write` wrote."""
-    types = {field.name: field.type for field in fields(Comparison)}
-    rows = tables.read(path, types).to_dict("records")
-    return [Comparison(**row) for row in rows]
+    table = tables.read(path, get_type_hints(Comparison))
+    return [Comparison(*row) for row in table[_COLUMNS].itertuples(index=False)]
 
 
 def _runs(models: list[TrainedModel]) -> list[_Run]:

@@ -57,12 +57,15 @@ class Gap:
 
 def gaps(models: list[TrainedModel]) -> list[Gap]:
     """A gap for each network and pair of frameworks with runs by both protocols, none collapsed."""
-    correct = {run: rows.astype(float) for run, rows in results.correct_predictions(models).items()}
-    return [
-        _gap(network, first, second, runs, correct)
+    found = [
+        (network, first, second, runs)
         for network, runs in _networks(models).items()
         for first, second in _complete_pairs(runs)
     ]
+    if not found:  # then the predictions need not be read
+        return []
+    correct = {run: rows.astype(float) for run, rows in results.correct_predictions(models).items()}
+    return [_gap(*each, correct) for each in found]
 
 
 def _complete_pairs(runs: _Runs) -> Iterator[tuple[str, str]]:
@@ -77,8 +80,15 @@ def _gap(network: str, first: str, second: str, runs: _Runs, correct: dict[str, 
         correct[runs[first, protocol]] - correct[runs[second, protocol]]
         for protocol in ("native", "harmonised")
     )
-    estimates = [_estimate(each) for each in (native, harmonised, native - harmonised)]
-    return Gap(network, first, second, *estimates, seeds=len(native))
+    return Gap(
+        network,
+        first,
+        second,
+        native=_estimate(native),
+        harmonised=_estimate(harmonised),
+        defaults=_estimate(native - harmonised),
+        seeds=len(native),
+    )
 
 
 def _networks(models: list[TrainedModel]) -> dict[str, _Runs]:

@@ -141,8 +141,7 @@ def accuracy(metrics: pd.DataFrame, styles: dict[str, Style], classes: int) -> F
         ax.errorbar(mean, place, xerr=bars, markersize=4, capsize=5, **style.markers)
         _accuracy_text(ax, mean, low, high, place, right=mean < 0.5 * highest)
     draw_chance(ax, 1 / classes, "x")
-    labels = [style.label.replace(" (", "\n(") for style in styles.values()]
-    ax.set_yticks(range(len(styles)), labels)
+    ax.set_yticks(range(len(styles)), [style.narrow_label for style in styles.values()])
     ax.set_ylim(len(styles) - 0.4, -0.7)
     ax.grid(False, axis="y")
     ax.set_xlim(0, min(1.02, 1.06 * metrics["accuracy_high"].max()))
@@ -230,7 +229,7 @@ def confusion(
     for place, (ax, (run, counts)) in enumerate(zip(axes, confusions.items(), strict=False)):
         fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         image = ax.imshow(fractions, cmap="cividis", vmin=0, vmax=1)
-        ax.set_title(styles[run].label, color=styles[run].colour, fontweight="bold")
+        ax.set_title(styles[run].narrow_label, color=styles[run].colour, fontweight="bold")
         _label_matrix(ax, fractions, class_names, leftmost=place % columns == 0)
     figure.colorbar(
         image,

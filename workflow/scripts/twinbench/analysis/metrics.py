@@ -154,7 +154,7 @@ def accuracy_interval(rows: pd.DataFrame) -> tuple[float, float, float]:
 def confusion(predictions: Predictions) -> np.ndarray:
     """Counts of test images, int64 (classes, classes): true classes in rows, predicted in columns."""
     classes = np.arange(len(predictions.class_names))
-    return confusion_matrix(predictions.labels, predictions.predicted, labels=classes)
+    return np.asarray(confusion_matrix(predictions.labels, predictions.predicted, labels=classes))
 
 
 def confusions(models: list[TrainedModel]) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:

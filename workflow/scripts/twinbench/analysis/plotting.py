@@ -28,7 +28,7 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _LINES = {False: ("-", ":"), True: ("--", "-.")}
 _GREY = "#666666"
 
-_RC = {
+_RC: dict[Any, Any] = {
     "font.size": 9,
     "axes.titlesize": 10,
     "axes.spines.top": False,
@@ -55,6 +55,11 @@ class Style:
     marker: str
     line: str
     face: str
+
+    @property
+    def narrow_label(self) -> str:
+        """The label with the marks on a line of their own."""
+        return self.label.replace(" (", "\n(")
 
     @property
     def markers(self) -> dict[str, Any]:
@@ -112,16 +117,10 @@ def add_legend(
     figure: Figure, styles: dict[str, Style], note: str, markers_only: bool = False
 ) -> None:
     """A legend of all runs above the axes, with a note as its title."""
-    handles = [
-        Line2D(
-            [],
-            [],
-            **style.markers,
-            linestyle="none" if markers_only else style.line,
-            label=style.label,
-        )
-        for style in styles.values()
-    ]
+    handles = []
+    for style in styles.values():
+        look = style.markers | {"linestyle": "none" if markers_only else style.line}
+        handles.append(Line2D([], [], label=style.label, **look))
     # About 5 points a letter and 60 for the handle, of 72 points an inch.
     longest = max(len(style.label) for style in styles.values())
     columns = max(1, int(72 * WIDTH / (5 * longest + 60)))

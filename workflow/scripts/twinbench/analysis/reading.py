@@ -142,8 +142,8 @@ def read_predictions(path: Path) -> Predictions:
         if missing := sorted({"sample_id", "label", "logits"} - set(table.column_names)):
             raise ValueError(f"column {', '.join(missing)} is missing")
         class_names = tuple(json.loads((table.schema.metadata or {}).get(b"class_names", b"[]")))
-        if not (table.num_rows and class_names):
-            raise ValueError("no rows or no class names")
+        if not table.num_rows:
+            raise ValueError("no rows")
         sample_ids, labels = table["sample_id"].to_numpy(), table["label"].to_numpy()
         logits = _logits(table["logits"].combine_chunks(), len(class_names))
         _check_rows(sample_ids, labels, len(class_names))

@@ -1,7 +1,10 @@
 """What a backend is.
 
-A backend builds the network of a job in its framework, executes epoch plans, and computes logits. When to
-train what, what to keep, when to stop and what to save is decided by `twinbench.training.loop`.
+A backend builds the network of a job in its framework, executes epoch plans, and computes logits.
+When to train what, what to keep, when to stop and what to save is decided by
+`twinbench.training.loop`. A backend is named as its framework in the config. In a native run
+(`protocol: native`) it uses the framework's own initialisation, epsilon, dropout and augmentation
+instead of the plan's.
 
 A backend's folder holds:
 
@@ -12,9 +15,9 @@ A backend's folder holds:
     network.py, augmentation.py, audit.py, as far as it wants them
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -23,8 +26,14 @@ from twinbench.recipe.epoch_plan import EpochPlan
 from twinbench.recipe.schedule import Phase
 
 Tensors = dict[str, np.ndarray]
+Tensor = TypeVar("Tensor")
 # Called after each step with the number of steps done in the epoch. It may raise to end the epoch.
 AfterStep = Callable[[int], None]
+
+
+def with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with `prefix`, named without it."""
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
 
 class Probed(Protocol):
@@ -43,7 +52,7 @@ class Backend(Probed, Protocol):
 
     `device` is "cpu" or the accelerator's name, `libraries` the distributions whose versions count,
     `precision` the arithmetic of the network (float32 or bfloat16). `input_size` is the image size in
-    pixels at which the network evaluates images; a plan sets it for training and from then on.
+    pixels at which `logits` and `probe` evaluate images; the loop sets it before each epoch.
     """
 
     device: str
@@ -52,13 +61,14 @@ class Backend(Probed, Protocol):
     input_size: int
 
     def start_phase(self, phase: Phase) -> None:
-        """Make a fresh optimiser for the layers that the phase trains."""
+        """Freeze what the phase does not train, and make a fresh optimiser for the rest."""
 
     def train_epoch(self, plan: EpochPlan, first_step: int, after_step: AfterStep) -> None:
         """Execute the plan from `first_step` to the end of the epoch."""
 
     def running_metrics(self, steps: int) -> tuple[float, float]:
-        """Mean loss and accuracy of the epoch's first `steps` steps, resumed ones included."""
+        """Mean loss, with label smoothing, and accuracy of the epoch's `steps` steps so far, those
+        before a resumption included."""
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """Logits float32 (n, classes) of uint8 images (n, height, width, 3), without dropout."""

@@ -1,4 +1,4 @@
-"""The whole config as models. The JSON schema for editors is generated from them: `make schema`."""
+"""The whole config as models. The JSON schema for editors is generated from them: `make generate`."""
 
 from typing import Annotated, Literal
 
@@ -42,10 +42,12 @@ Seeds = Annotated[
 
 
 class SyntheticImages(Settings):
-    train_images: Annotated[Integer, Field(ge=100)] = setting(
+    train_images: Annotated[Integer, Field(ge=100, le=250_000)] = setting(
         5000, "Number of training images; validation images are taken from these."
     )
-    test_images: Annotated[Integer, Field(ge=100)] = setting(1000, "Number of test images.")
+    test_images: Annotated[Integer, Field(ge=100, le=50_000)] = setting(
+        1000, "Number of test images."
+    )
     seed: Count = setting(0, "Seed of the images.")
 
 

@@ -51,9 +51,10 @@ def read(raw: Any) -> Config:
 def check_file(path: Path, merged: Collection[str] | None = None) -> None:
     """Check one config file, YAML or JSON, for what nobody sees once Snakemake has read and merged it.
 
-    Raises `InputError`, `<file>, line <n>: <path of the key>: <what is wrong>; <what to do>`. Templates
-    (`__use_yte__`) and what can be read only once, such as a pipe, are not checked, nor is a file with
-    keys that are not among the `merged` config's: it belongs to a workflow that uses this one as a module.
+    Raises `InputError`, `<file>, line <n>: <path of the key>: <what is wrong>; <what to do>`.
+    Templates (`__use_yte__`) and what can be read only once, such as a pipe, are not checked, nor
+    is a file with keys that are not among the `merged` config's: it belongs to a workflow that uses
+    this one as a module.
     """
     if not path.is_file():
         return

@@ -4,6 +4,7 @@ import gzip
 import io
 import tarfile
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -85,19 +86,24 @@ def _read_members(path: Path) -> dict[str, bytes]:
                 "give an archive in the layout of cifar-10-binary.tar.gz"
             )
         with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as archive:
-            return {
-                name: archive.extractfile(member).read()
-                for member in archive
-                # A sparse member's few bytes can stand for any number of zeros.
-                if member.isreg() and not member.issparse()
-                if (name := PurePosixPath(member.name).name) in _MEMBERS
-            }
+            return dict(_wanted_members(archive))
     except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise InputError(
             f"{path}: not a whole gzipped tar archive ({error}); fetch it again"
         ) from None
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}; correct the path of the archive") from None
+
+
+def _wanted_members(archive: tarfile.TarFile) -> Iterator[tuple[str, bytes]]:
+    for member in archive:
+        name = PurePosixPath(member.name).name
+        # A sparse member's few bytes can stand for any number of zeros.
+        if name not in _MEMBERS or not member.isreg() or member.issparse():
+            continue
+        file = archive.extractfile(member)
+        assert file is not None  # as for every regular member
+        yield name, file.read()
 
 
 def _records(data: bytes, origin: str, official: bool) -> np.ndarray:

@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from http.client import HTTPResponse
 from pathlib import Path
+from typing import IO
 
 from twinbench.errors import InputError
 from twinbench.files import verify_checksum
@@ -78,7 +79,7 @@ def _first_byte(response: HTTPResponse) -> int:
     return int(found[1])
 
 
-def _copy(response: HTTPResponse, file, start: int) -> None:
+def _copy(response: HTTPResponse, file: IO[bytes], start: int) -> None:
     """Append the response to `file`, and log every tenth of the way."""
     announced = response.headers.get("Content-Length")
     total = start + int(announced) if announced else None

@@ -1,8 +1,8 @@
 """The networks, each as one table of layers from which every backend builds.
 
-To add one, add its table to `ARCHITECTURES`; see docs/extending.md. Shapes are (height, width, channels) of
-one image. ReLU follows every convolution and every dense layer but the last, the head, whose outputs are
-the logits.
+To add one, add its table to `ARCHITECTURES`; see docs/extending.md. Shapes are (height, width,
+channels) of one image. ReLU follows every convolution and every dense layer but the last, the head,
+whose outputs are the logits.
 """
 
 import math
@@ -62,10 +62,11 @@ class PublishedWeights:
     """ImageNet weights that a library publishes for a network: everything twinbench knows about them.
 
     `backend` names the backend whose library publishes the file: it reads and writes that format.
-    `library_name` is the name of the library's own network, a reference for parity; None if it has none. `checksum` is an MD5, or
-    the first digits of a SHA-256. `normalisation`, one of `recipe.normalisation.NORMALISATIONS`, is what
-    the weights expect of their input. `layer_names` maps our layer names to the library's where these
-    differ. `pretraining_size` is the image size, in pixels, at which synthetic weights are pretrained.
+    `library_name` is the name of the library's own network, a reference for parity; None if it has
+    none. `checksum` is an MD5, or the first digits of a SHA-256. `normalisation`, one of
+    `recipe.normalisation.NORMALISATIONS`, is what the weights expect of their input. `layer_names`
+    maps our layer names to the library's where these differ. `pretraining_size` is the image size,
+    in pixels, at which synthetic weights are pretrained.
     """
 
     backend: str

@@ -1,8 +1,8 @@
 """Weights in the framework-free layout: a safetensors file that every backend reads and writes.
 
-`<layer>/kernel` is float32 (height, width, in, out) for convolutions and (in, out) for dense layers, whose
-inputs are flattened in the order height, width, channels; `<layer>/bias` is (out,). Libraries' own file
-formats are read and written by each backend's `weights` module.
+`<layer>/kernel` is float32 (height, width, in, out) for convolutions and (in, out) for dense
+layers, whose inputs are flattened in the order height, width, channels; `<layer>/bias` is (out,).
+Libraries' own file formats are read and written by each backend's `weights` module.
 """
 
 from pathlib import Path

@@ -76,7 +76,8 @@ def _numbered(names: list[str]) -> list[str]:
 
 
 def _relevant(training: Training) -> Training:
-    """The settings with those that the suite replaces at their defaults: an edit of them reruns nothing."""
+    """The settings with those that the suite replaces at their defaults: an edit of them reruns
+    nothing."""
     kept = {name: value for name, value in dict(training).items() if name not in _REPLACED}
     return Training.model_validate(kept)
 

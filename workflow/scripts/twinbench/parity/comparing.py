@@ -271,10 +271,11 @@ def _row(
     batches = _batches(check, case, reference, other)
     if not batches:
         return None
-    first, _ = batches[0][0]
+    (first, _), *_ = batches[0]
+    steps = 0 if first is None else first.size
     error = min(_worst(check.error, pairs) for pairs in batches)
     return {
-        "check": check.name.format(steps=np.size(first)),
+        "check": check.name.format(steps=steps),
         "max_error": error,
         "tolerance": check.tolerance,
         "passed": bool(error <= check.tolerance),

@@ -1,8 +1,8 @@
 """The parity suite's measurements: what each backend measures of itself.
 
 A backend measures its quantities in a process and an environment of its own and writes them to one file;
-`parity.comparing` compares the files. Everything is measured in float32, on the study's own images, weights
-and settings, with small batches and few steps.
+`parity.comparing` compares the files. Everything is measured in float32, on the study's own images,
+weights and settings, with small batches and few steps.
 """
 
 import argparse
@@ -48,9 +48,9 @@ log = logging.getLogger(__name__)
 
 BATCH = 8
 ADAM_STEPS = 20
-# Learning-rate scale of the loss-curve check: at the full learning rate rounding errors grow about 1.5x per
-# step, within one framework as between two, and hide everything else. At a hundredth of it the losses of the
-# scratch twins differ by 0.016 after 100 steps, at this by 0.0014.
+# Learning-rate scale of the loss-curve check: at the full learning rate rounding errors grow about
+# 1.5x per step, within one framework as between two, and hide everything else. At a hundredth of it
+# the losses of the scratch twins differ by 0.016 after 100 steps, at this by 0.0014.
 LOSS_CURVE_SCALE = 0.003
 _DROPOUT = 0.5  # in the checks with dropout
 _PIXEL_BATCHES = 2  # batches whose pixels are compared

@@ -15,13 +15,15 @@ from twinbench.recipe.schedule import Phase, learning_rate
 class EpochPlan:
     """One epoch of training, whichever backend executes it.
 
+    `seed` and `epoch`: which training and epoch, from 1.
     `input_size`: image size in pixels that the network gets.
     `order`: int64 (steps, batch), the training images of each step.
     `matrices`: float32 (steps, batch, 2, 3), their affine transforms, see `augmentation_matrices`.
     `learning_rates`: float64 (steps,), before each layer's multiplier.
-    `updates`: int64 (steps,), the number of each step's optimiser update in its phase, from 1.
-    `step_seeds`: int64 (steps,), seeds of the framework's own generator, for native runs alone.
-    `dropout_units`: for each dropout layer in turn, the units it sees.
+    `updates`: int64 (steps,), each step's number in its phase, from 1; torch's Adam needs it.
+    `step_seeds`: int64 (steps,), seeds for a framework's own generator; empty unless native.
+    `dropout`: fraction of dropped units.
+    `dropout_units`: for each dropout layer in turn, the units it sees; empty in native runs.
     """
 
     seed: int
@@ -81,7 +83,8 @@ def plan_epoch(
         step_seeds=np.array(
             [step_seed(seed, epoch, step) for step in range(steps)]
             if settings.protocol == "native"
-            else []
+            else [],
+            dtype=np.int64,
         ),
         dropout=settings.dropout,
         dropout_units=tuple(dropout_units),

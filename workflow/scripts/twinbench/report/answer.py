@@ -74,17 +74,16 @@ def _summary(pairs: list[Comparison], favoured: Callable[[str], bool], name: str
 
 def wins(pairs: list[Comparison], favoured: Callable[[str], bool]) -> tuple[int, int]:
     """How many pairs a run that is `favoured` wins, and how many another one wins."""
-    winners = {"a": [pair.run_a for pair in pairs if pair.outcome == "a"]}
-    winners["b"] = [pair.run_b for pair in pairs if pair.outcome == "b"]
-    found = [favoured(run) for runs in winners.values() for run in runs]
-    return sum(found), len(found) - sum(found)
+    winners = [pair.winner for pair in pairs if pair.winner]
+    won = sum(favoured(run) for run in winners)
+    return won, len(winners) - won
 
 
 def _reality(evidence: Evidence) -> list[str]:
     pairs = evidence.comparisons
     if not pairs:
         return []
-    different = sum(pair.outcome in ("a", "b") for pair in pairs)
+    different = sum(pair.winner is not None for pair in pairs)
     tested = sum(pair.outcome not in ("not compared", "undecided") for pair in pairs)
     tests = (
         f"{different} of {plural(tested, 'tested pair')} differ by more than chance explains "
@@ -111,7 +110,7 @@ def first_two(evidence: Evidence) -> tuple[str, str | None, bool]:
     if len(order) == 1 or learned == {order[0]}:
         return order[0], None, False
     pair = next(pair for pair in evidence.comparisons if {pair.run_a, pair.run_b} == {*order[:2]})
-    return order[0], order[1], pair.outcome in ("a", "b")
+    return order[0], order[1], pair.winner is not None
 
 
 def _highest_accuracy(evidence: Evidence) -> str:

@@ -70,7 +70,8 @@ def _calibration(evidence: Evidence) -> list[str]:
     if not errors:
         return []
     best, worst = _extremes(errors)
-    text = f"Calibration: on average, confidence is off by {percentage_points(errors[worst])} for {worst}"
+    off = percentage_points(errors[worst])
+    text = f"Calibration: on average, confidence is off by {off} for {worst}"
     if best != worst:
         text += f" (the most) and by {percentage_points(errors[best])} for {best} (the least)"
     return [f"{text}."]
@@ -86,9 +87,7 @@ def conclusions(evidence: Evidence) -> list[str]:
     pairs = evidence.comparisons
     shown = [pair.verdict for pair in pairs if pair.outcome in ("a", "b", "equivalent")]
     findings = (
-        [
-            f"Of {len(pairs)} pairs, {len(shown)} show a difference or equivalence; see the table above."
-        ]
+        [f"Of {len(pairs)} pairs, {len(shown)} show a difference or equivalence: see the table."]
         if len(pairs) > _MOST_PAIRS_LISTED
         else [*(f"Shown: {verdict}." for verdict in shown), *_not_shown(evidence)]
     )

@@ -115,7 +115,7 @@ def _settings(evidence: Evidence) -> dict[str, list[str]]:
 
 def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, str]:
     """Nested settings as `optimiser.beta_1: 0.9`."""
-    flat = {}
+    flat: dict[str, str] = {}
     for key, value in settings.items():
         if isinstance(value, dict) and value:
             flat |= _flat(value, f"{prefix}{key}.")
@@ -178,9 +178,8 @@ def audited(evidence: Evidence) -> Table | None:
     names = audit.frameworks(evidence.audit)
     rows = []
     for setting, entries in evidence.audit.groupby("setting", sort=False):
-        for (*values, status, reason), cases in entries.groupby(
-            [*names, "status", "reason"], sort=False
-        ):
+        for facts, cases in entries.groupby([*names, "status", "reason"], sort=False):
+            *values, status, reason = map(str, facts)
             where = "" if len(cases) == len(entries) else f" ({', '.join(cases['case'])})"
             own = [cases[f"{name}_own"].iloc[0] for name in names]
             texts = [

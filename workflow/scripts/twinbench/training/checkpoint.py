@@ -1,8 +1,8 @@
 """Checkpoints of a training: written atomically, verified, and found only by the same training.
 
-A checkpoint lies beside the outputs of its run but is not one of them, since Snakemake deletes outputs when a
-job starts again. Its name holds a hash of all that determines the result, so that only a training that would
-have reached the same state finds it.
+A checkpoint lies beside the outputs of its run but is not one of them, since Snakemake deletes
+outputs when a job starts again. Its name holds a hash of all that determines the result, so that
+only a training that would have reached the same state finds it.
 """
 
 import hashlib
@@ -36,7 +36,8 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class CheckpointStore:
-    """The one checkpoint of the training `name` in `folder`. `key`, hexadecimal, identifies the training."""
+    """The one checkpoint of the training `name` in `folder`. `key`, hexadecimal, identifies the
+    training."""
 
     folder: Path
     name: str

@@ -1,8 +1,8 @@
 """Detects a collapsed training by probing a few validation images between steps.
 
-A collapsed network gives every image the same answer: its loss stays at the logarithm of the number of
-classes, because its ReLUs are dead or its numbers are not finite. Its accuracy, chance, would look like a
-result; here it becomes a failure with a diagnosis.
+A collapsed network gives every image the same answer: its loss stays at the logarithm of the number
+of classes, because its ReLUs are dead or its numbers are not finite. Its accuracy, chance, would
+look like a result; here it becomes a failure with a diagnosis.
 """
 
 import hashlib
@@ -17,7 +17,8 @@ from twinbench.backends.backend import Probed
 from twinbench.training.job import Job
 
 _IMAGES = 64  # of the validation split
-# A probe took 0.6 to 1.8 % of the time of 25 steps (AlexNet for 32x32, batches of 32 and 128, two cores).
+# A probe took 0.6 to 1.8 % of the time of 25 steps (AlexNet for 32x32, batches of 32 and 128, two
+# cores).
 _PROBE_INTERVAL = 25
 _AT_CHANCE = 0.01  # nats from ln(classes)
 _DEAD_LAYER = 0.99  # fraction of units that no image activates
@@ -79,7 +80,8 @@ class CollapseDetector:
         return max(self._probes[-1].dead.values(), default=0.0) if self._probes else math.nan
 
     def due(self, step: int) -> bool:
-        """Whether to probe `step` steps after the start; the loop also probes at the end of each epoch."""
+        """Whether to probe `step` steps after the start; the loop also probes at the end of each
+        epoch."""
         return step % _PROBE_INTERVAL == 0
 
     def probe(self, backend: Probed, step: int) -> None:
@@ -137,8 +139,8 @@ class CollapseDetector:
             )
         elif len(self._probes) > 1 and last.fingerprint == first.fingerprint:
             yield (
-                f"after {last.step} steps the outputs are exactly those before the first step: no weight "
-                "changes, as when every layer is frozen; "
+                f"after {last.step} steps the outputs are exactly those before the first step: no "
+                "weight changes, as when every layer is frozen; "
                 "check frozen, learning_rate_multipliers and learning_rate"
             )
         # Without the first probe: a head of zeros gives uniform predictions before the first step.
@@ -146,9 +148,9 @@ class CollapseDetector:
             yield f"{self._what_was_seen(backend)}. {self._why_alike(last, rate)}"
         elif self._stuck():
             yield (
-                f"{self._what_was_seen(backend)}, for {self._patience} steps. The network has not begun to "
-                f"learn or has forgotten what it learned: change {rate}, the initial weights, or "
-                "batch_normalisation"
+                f"{self._what_was_seen(backend)}, for {self._patience} steps. The network has not "
+                f"begun to learn or has forgotten what it learned: change {rate}, the initial "
+                "weights, or batch_normalisation"
             )
 
     def _why_alike(self, last: Probe, rate: str) -> str:
@@ -181,7 +183,9 @@ class CollapseDetector:
         return (
             bool(probes)
             and probes[-1].step - probes[0].step >= self._patience
-            and all(probe.classes == 1 and abs(probe.loss - chance) < _AT_CHANCE for probe in probes)
+            and all(
+                probe.classes == 1 and abs(probe.loss - chance) < _AT_CHANCE for probe in probes
+            )
         )
 
     def _what_was_seen(self, backend: Probed) -> str:

@@ -107,7 +107,7 @@ class Job:
             images=len(self.train),
             image_size=self.image_size,
             input_size=self.input_size_in(epoch),
-            dropout_units=dropout_units(self.layers, self.input_size),
+            dropout_units=[] if self.native else dropout_units(self.layers, self.input_size),
             learning_rate_scale=learning_rate_scale,
         )
 

@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from twinbench.backends.backend import Backend, Tensors
+from twinbench.backends.backend import Backend, with_prefix
 from twinbench.networks.weights import Weights
 from twinbench.recipe import schedule
 from twinbench.recipe.epoch_plan import EpochPlan
 from twinbench.recipe.schedule import History, Phase
 from twinbench.training.checkpoint import Checkpoint, CheckpointInterval, CheckpointStore
-from twinbench.training.collapse import CollapseDetector, Collapsed
+from twinbench.training.collapse import Collapsed, CollapseDetector
 from twinbench.training.job import Job
 from twinbench.training.progress import Progress
 
@@ -56,8 +56,8 @@ class _Session:
 
 @dataclass(frozen=True)
 class _Position:
-    """Where a training stands: rows of finished epochs, the selected epoch's weights, and within an epoch
-    the steps done and the seconds they took."""
+    """Where a training stands: rows of finished epochs, the selected epoch's weights, and within an
+    epoch the steps done and the seconds they took."""
 
     history: History
     selected: Weights
@@ -91,9 +91,10 @@ def train(job: Job, backend: Backend, store: CheckpointStore, progress: Progress
             if diagnosis:
                 log.warning("collapsed in epoch %d: %s", epoch, diagnosis)
                 break
-            if session.interval.due_after_epoch() or interrupted():
+            stopping = interrupted()  # read once: a signal may arrive at any moment
+            if session.interval.due_after_epoch() or stopping:
                 _save(session, position)
-            if interrupted():
+            if stopping:
                 raise Interrupted(f"after epoch {epoch}")
     log.info("checkpoints: %s", session.interval)
     selected = schedule.selected_epoch(position.history, which)
@@ -107,42 +108,50 @@ def _train_epoch(
 ) -> tuple[dict, str | None]:
     """One epoch and its validation, as a row of the history, and why it collapsed, if it did.
 
-    A collapse ends the epoch: its row holds what there is.
+    In a row `train_loss` and `train_accuracy` are running means over the steps, with augmentation,
+    dropout and label smoothing; `learning_rate` is that of the last step; `seconds` and
+    `images_per_second` include validation, probes and checkpoints. A collapse ends the epoch: its
+    row holds what there is.
     """
     job, backend, detector = session.job, session.backend, session.detector
     plan = _plan(job, phase, epoch, position.history)
-    before, last = (epoch - 1) * plan.steps, position.step
+    steps_before, steps_done = (epoch - 1) * plan.steps, position.step
     start = time.monotonic() - position.seconds
 
     def after_step(done: int) -> None:
-        nonlocal last
-        last = done
+        nonlocal steps_done
+        steps_done = done
         session.progress.step(epoch, done, plan.steps)
-        if done == plan.steps or detector.due(before + done):
-            detector.probe(backend, before + done)
-        if done < plan.steps and (_checkpoint_is_due(session, done) or session.interrupted()):
+        if done == plan.steps or detector.due(steps_before + done):
+            detector.probe(backend, steps_before + done)
+        if done == plan.steps:
+            return  # what follows an epoch comes after its validation
+        stopping = session.interrupted()
+        if stopping or _checkpoint_is_due(session, done):
             seconds = time.monotonic() - start
             _save(session, _Position(position.history, position.selected, done, seconds))
-        if done < plan.steps and session.interrupted():
+        if stopping:
             raise Interrupted(f"in epoch {epoch} after step {done} of {plan.steps}")
 
     backend.input_size = plan.input_size
     diagnosis = None
     try:
-        if before + position.step == 0:
+        if steps_before + position.step == 0:
             detector.probe(backend, 0)
         backend.train_epoch(plan, position.step, after_step)
     except Collapsed as collapsed:
         diagnosis = str(collapsed)
-    train_loss, train_accuracy = backend.running_metrics(last) if last else (math.nan, math.nan)
+    train_loss, train_accuracy = (
+        backend.running_metrics(steps_done) if steps_done else (math.nan, math.nan)
+    )
     validation_loss, validation_accuracy = job.evaluate(backend.logits, job.validation)
     elapsed = time.monotonic() - start
     row = {
         "epoch": epoch,
         "phase": phase.name,
         "seconds": elapsed,
-        "images_per_second": last * job.settings.batch_size / elapsed,
-        "learning_rate": float(plan.learning_rates[max(0, last - 1)]),
+        "images_per_second": steps_done * job.settings.batch_size / elapsed,
+        "learning_rate": float(plan.learning_rates[max(0, steps_done - 1)]),
         "input_size": plan.input_size,
         "train_loss": train_loss,
         "train_accuracy": train_accuracy,
@@ -195,18 +204,14 @@ def _resume(session: _Session) -> _Position:
         session.progress.epoch(row, resumed=True)
     done = len(state["history"])
     # The optimiser in the state is that of the phase of the last step taken.
-    last = done + 1 if state["step"] else done
-    phase = next(p for p in session.job.phases if p.first_epoch <= last <= p.last_epoch)
+    last_epoch = done + 1 if state["step"] else done
+    phase = next(p for p in session.job.phases if p.first_epoch <= last_epoch <= p.last_epoch)
     session.backend.start_phase(phase)
-    session.backend.restore(_part(checkpoint.tensors, "backend/"))
+    session.backend.restore(with_prefix(checkpoint.tensors, "backend/"))
     session.detector.restore(state["probes"])
     log.info("resumed from the checkpoint after epoch %d, step %d", done, state["step"])
-    selected = _part(checkpoint.tensors, "selected/")
+    selected = with_prefix(checkpoint.tensors, "selected/")
     return _Position(state["history"], selected, state["step"], state["seconds"])
-
-
-def _part(tensors: Tensors, prefix: str) -> Tensors:
-    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
 
 @contextmanager

@@ -10,8 +10,8 @@ _BFLOAT16_CAPABILITY = (8, 0)  # CUDA compute capability of Ampere, the first wi
 def choose(setting: str, compute_capability: tuple[int, int] | None) -> str:
     """`float32` or `bfloat16` for the setting float32, bfloat16 or auto.
 
-    `compute_capability` is that of the GPU in use, None on a CPU. With auto the hardware decides, so that
-    both frameworks compute alike on one machine.
+    `compute_capability` is that of the GPU in use, None on a CPU. With auto the hardware decides,
+    so that both frameworks compute alike on one machine.
     """
     if setting != "auto":
         return setting

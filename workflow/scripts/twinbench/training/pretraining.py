@@ -1,7 +1,8 @@
-"""Synthetic weights: a network pretrained here on synthetic images, where ImageNet weights cannot be had.
+"""Synthetic weights: a network pretrained here on synthetic images, where ImageNet weights cannot
+be had.
 
-The network is trained with batch normalisation, without which deep plain networks need many more epochs, and
-its scale and shift are then folded into the convolutions.
+The network is trained with batch normalisation, without which deep plain networks need many more
+epochs, and its scale and shift are then folded into the convolutions.
 """
 
 import argparse

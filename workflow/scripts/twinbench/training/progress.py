@@ -18,9 +18,9 @@ _SECONDS_BETWEEN_LINES = 60
 class Progress:
     """Logs a training's progress, and writes its event file into `folder`.
 
-    `costs` are the relative costs of the epochs, see `Job.epoch_costs`. The event file is written record by
-    record: the writers of torch and of tensorboard both import tensorflow where it is installed, which costs
-    seconds and memory in a PyTorch job.
+    `costs` are the relative costs of the epochs, see `Job.epoch_costs`. The event file is written
+    record by record: the writers of torch and of tensorboard both import tensorflow where it is
+    installed, which costs seconds and memory in a PyTorch job.
     """
 
     def __init__(self, costs: Sequence[float], folder: Path) -> None:
@@ -71,8 +71,8 @@ class Progress:
 def seconds_left(seconds: Sequence[float], costs: Sequence[float]) -> float:
     """Estimated seconds of the epochs that remain, after epochs that took `seconds`.
 
-    An epoch is expected to take as long as the last one of the same cost or, if there was none, as long as
-    the last one in proportion to the cost.
+    An epoch is expected to take as long as the last one of the same cost or, if there was none, as
+    long as the last one in proportion to the cost.
     """
     last = dict(zip(costs, seconds, strict=False))
     return sum(

@@ -51,7 +51,7 @@ class DatasetSource(Settings):
 
 
 class RunSettings(Settings):
-    """Everything that decides a training apart from its seed, data and initial weights."""
+    """The settings of a run. `weights` and `dataset` only name its inputs, for provenance.json."""
 
     run: str
     framework: str
@@ -76,7 +76,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         model=Path,
         tensorboard=Path,
     )
-    result.add_argument("--weights", type=Path, nargs="*", default=[], help="initial weights")
+    result.add_argument("--weights", type=Path, nargs="?", help="pretrained weights, if any")
     add_checkpoint_steps(result)
     cli.add_settings(result, RunSettings)
     return result
@@ -94,7 +94,7 @@ def backend_module(framework: str, name: str = "backend") -> Any:
 
 
 def execute(arguments: argparse.Namespace) -> None:
-    """Train a run and write its files. After SIGTERM exits with 143, the state saved."""
+    """Train a run and write its files. After SIGTERM or Ctrl-C exits with 143, the state saved."""
     settings: RunSettings = arguments.settings
     with devices.leased(settings.training.device):
         _execute(arguments, settings, backend_module(settings.framework).Backend)
@@ -106,7 +106,8 @@ def _execute(
     started, start = datetime.now(UTC), time.monotonic()
     job = _job(arguments, settings)
     inputs = {"train": arguments.train, "validation": arguments.validation, "test": arguments.test}
-    inputs |= {"weights": path for path in arguments.weights}
+    if arguments.weights:
+        inputs["weights"] = arguments.weights
     sums = provenance.checksums(inputs)
     backend = make(job, make_backend)
     identity = {
@@ -136,7 +137,7 @@ def _execute(
     _write_history(arguments.history, outcome.history)
     _write_predictions(arguments.predictions, job.test, logits)
     backend.save_model(arguments.model)
-    # The time of resumed epochs counts, and so does that of reading data and starting.
+    # After a resumption, at least the time of all epochs.
     trained = sum(row["seconds"] for row in outcome.history)
     seconds = round(max(time.monotonic() - start, trained), 3)
     record = {
@@ -155,7 +156,7 @@ def _execute(
 
 
 def _job(arguments: argparse.Namespace, settings: RunSettings) -> Job:
-    (path,) = arguments.weights or [None]
+    path = arguments.weights
     return Job(
         run=settings.run,
         seed=arguments.seed,
@@ -182,13 +183,13 @@ def make(job: Job, make_backend: MakeBackend) -> Backend:
 def checkpoint_store(
     folder: Path, name: str, identity: dict, framework: str, job: Job, backend: Backend
 ) -> CheckpointStore:
-    """The place of a training's checkpoint, bound to all that determines its result.
+    """The store whose file name holds a hash of everything that determines the training's result.
 
-    `identity` is what tells this training from others; code, versions, device, precision and threads are
+    `identity` has what is particular to this training; versions, precision, device, threads and code are
     added here.
     """
     script = Path(sys.argv[0]).resolve()
-    key = {
+    fingerprint = {
         **identity,
         "versions": provenance.versions(backend.libraries),
         "precision": backend.precision,
@@ -196,7 +197,7 @@ def checkpoint_store(
         "threads": job.threads,
         "code": sources.checksums(script, f"twinbench.backends.{framework}.backend"),
     }
-    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps(fingerprint, sort_keys=True).encode()).hexdigest()
     return CheckpointStore(folder, name, digest)
 
 
@@ -228,7 +229,11 @@ def _facts(
         "precision": backend.precision,
         "device": device,
         "threads": job.threads,
-        "parameters": sum(value.size for value in backend.weights().values()),
+        "parameters": sum(
+            value.size
+            for name, value in backend.weights().items()
+            if not name.endswith(("/mean", "/variance"))
+        ),
         "layers": describe(job.layers, job.input_size),
         "input_size": job.input_size_in(outcome.selected_epoch),
         "epochs_run": len(outcome.history),

@@ -147,7 +147,9 @@ def _arithmetic(model: nn.Sequential, types: dict[str, torch.dtype]) -> dict[str
 def _data(job: Job, model: nn.Sequential) -> dict[str, Setting]:
     reduction = inspect.signature(functional.cross_entropy).parameters["reduction"].default
     fill = augmentation.PADDING[job.settings.augmentation.fill]
-    dropouts = [module for module in model if isinstance(module, nn.Dropout | network.MaskedDropout)]
+    dropouts = [
+        module for module in model if isinstance(module, nn.Dropout | network.MaskedDropout)
+    ]
     smoothing = job.settings.label_smoothing
     return {
         "loss": Setting("cross-entropy of logits", "functional.cross_entropy"),

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional
 
-from twinbench.backends.backend import AfterStep, Tensors
+from twinbench.backends.backend import AfterStep, Tensors, with_prefix
 from twinbench.backends.pytorch import augmentation, network
 from twinbench.files import written_atomically
 from twinbench.networks.weights import Weights
@@ -44,7 +44,7 @@ class Backend:
         self._labels = torch.from_numpy(job.train.labels).to(self._device)
         self._phase: Phase
         self._optimiser: torch.optim.Optimizer
-        self._sums = torch.zeros(2, dtype=torch.float64, device=self._device)
+        self._metric_sums = torch.zeros(2, dtype=torch.float64, device=self._device)
         self.set_weights(
             job.with_pretrained(self.weights()) if job.native else job.initial_weights()
         )
@@ -75,7 +75,7 @@ class Backend:
 
     def train_epoch(self, plan: EpochPlan, first_step: int, after_step: AfterStep) -> None:
         if first_step == 0:
-            self._sums.zero_()
+            self._metric_sums.zero_()
         self._set_training_mode()
         for step in range(first_step, plan.steps):
             images, labels = self._batch(plan, step)
@@ -85,12 +85,12 @@ class Backend:
             if loss.requires_grad:  # not with every layer frozen, see `start_phase`
                 loss.backward()
             self._optimiser.step()
-            correct = (logits.argmax(dim=1) == labels).float().mean()
-            self._sums += torch.stack([loss.detach(), correct]).double()
+            accuracy = (logits.argmax(dim=1) == labels).float().mean()
+            self._metric_sums += torch.stack([loss.detach(), accuracy]).double()
             after_step(step + 1)
 
     def running_metrics(self, steps: int) -> tuple[float, float]:
-        loss, accuracy = (self._sums / steps).tolist()
+        loss, accuracy = (self._metric_sums / steps).tolist()
         return loss, accuracy
 
     def logits(self, images: np.ndarray) -> np.ndarray:
@@ -98,7 +98,7 @@ class Backend:
         with self._evaluating(), torch.inference_mode(), self._autocast():
             for start in range(0, len(images), _EVALUATION_BATCH):
                 batch = self._evaluation_input(images[start : start + _EVALUATION_BATCH])
-                outputs.append(self._network(batch).float().cpu().numpy())
+                outputs.append(self._network(batch).cpu().numpy())
         return np.concatenate(outputs)
 
     def probe(self, images: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
@@ -110,7 +110,7 @@ class Backend:
                 if isinstance(module, torch.nn.ReLU):
                     active = outputs.transpose(0, 1).flatten(1).gt(0).any(dim=1)
                     dead[name.removesuffix("_relu")] = 1 - active.float().mean().item()
-        return outputs.float().cpu().numpy(), dead
+        return outputs.cpu().numpy(), dead
 
     def gradient_norms(self, images: np.ndarray, labels: np.ndarray) -> dict[str, float]:
         kernels = {
@@ -121,9 +121,7 @@ class Backend:
         with self._evaluating():
             with self._autocast():
                 logits = self._network(self._evaluation_input(images))
-            loss = functional.cross_entropy(
-                logits.float(), torch.from_numpy(labels).to(self._device)
-            )
+            loss = functional.cross_entropy(logits, torch.from_numpy(labels).to(self._device))
             gradients = torch.autograd.grad(loss, list(kernels.values()))
         return {n: g.norm().item() for n, g in zip(kernels, gradients, strict=True)}
 
@@ -131,20 +129,20 @@ class Backend:
         tensors = {f"network/{n}": t for n, t in self._network.state_dict().items()}
         for index, moments in self._optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser/{index}/{name}": t for name, t in moments.items()}
-        tensors["sums"] = self._sums
+        tensors["sums"] = self._metric_sums
         # Copies, since training goes on while they are written; memory order is not kept in a file.
         return {n: np.array(t.detach().cpu().numpy(), order="C") for n, t in tensors.items()}
 
     def restore(self, state: Tensors) -> None:
         tensors = {name: _channels_last(torch.from_numpy(t)) for name, t in state.items()}
-        self._network.load_state_dict(_part(tensors, "network/"))
+        self._network.load_state_dict(with_prefix(tensors, "network/"))
         moments: dict[int, dict[str, torch.Tensor]] = {}
-        for name, tensor in _part(tensors, "optimiser/").items():
+        for name, tensor in with_prefix(tensors, "optimiser/").items():
             index, moment = name.split("/")
             moments.setdefault(int(index), {})[moment] = tensor
         groups = self._optimiser.state_dict()["param_groups"]
         self._optimiser.load_state_dict({"state": moments, "param_groups": groups})
-        self._sums.copy_(tensors["sums"])
+        self._metric_sums.copy_(tensors["sums"])
 
     def weights(self) -> Weights:
         return network.get_weights(self._network, self._job.layers, self._job.input_size)
@@ -172,7 +170,7 @@ class Backend:
         """Learning rates, epsilon and dropout masks of a step."""
         self._set_update(float(plan.learning_rates[step]), int(plan.updates[step]))
         dropouts = [m for m in self._network if isinstance(m, network.MaskedDropout)]
-        for layer, mask in zip(dropouts, plan.dropout_masks(step) if dropouts else [], strict=True):
+        for layer, mask in zip(dropouts, plan.dropout_masks(step), strict=True):
             layer.set_mask(mask, self._device)
 
     def _set_update(self, learning_rate: float, update: int) -> None:
@@ -234,8 +232,9 @@ class Backend:
 def adam_epsilon(epsilon_hat: float, beta_2: float, update: int) -> float:
     """The epsilon with which torch's Adam takes Keras' step, at update number `update`, from 1.
 
-    Keras adds epsilon to the root of the raw second moment (epsilon-hat in Kingma and Ba 2015, section 2),
-    torch to the root of the corrected one, which is larger by 1 / sqrt(1 - beta_2**update).
+    Keras adds epsilon to the root of the raw second moment (epsilon-hat in Kingma and Ba 2015,
+    section 2), torch to the root of the corrected one, which is larger by 1 / sqrt(1 -
+    beta_2**update).
     """
     return epsilon_hat / math.sqrt(1 - beta_2**update)
 
@@ -244,7 +243,8 @@ def _configure(job: Job) -> None:
     """Threads and determinism: what torch keeps for the whole process."""
     torch.set_num_threads(job.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    # Otherwise each new tensor is filled before it is written; a step on two cores takes 1.08 times as long.
+    # Otherwise each new tensor is filled before it is written; a step on two cores takes 1.08 times
+    # as long.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     # float32 means float32 on GPUs too, as in the twin.
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
@@ -257,8 +257,9 @@ def _compute_capability(device: torch.device) -> tuple[int, int] | None:
 def _parameter_groups(
     module: torch.nn.Module, multiplier: float, weight_decay: float
 ) -> list[dict]:
-    """A group for each parameter. Kernels decay by learning rate times `weight_decay`, whatever the
-    layer's multiplier, biases not at all."""
+    """A group for each parameter. Kernels decay by the schedule's learning rate times
+    `weight_decay`, biases not at all. AdamW multiplies with the group's learning rate, so the
+    multiplier is divided out."""
     return [
         {
             "params": [parameter],
@@ -274,7 +275,3 @@ def _channels_last(tensor: torch.Tensor) -> torch.Tensor:
     if tensor.ndim < 4:
         return tensor
     return tensor.contiguous(memory_format=torch.channels_last)
-
-
-def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}

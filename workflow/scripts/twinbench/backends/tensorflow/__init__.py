@@ -4,7 +4,8 @@ import os
 
 MODEL_SUFFIX = "keras"
 
-# All read when tensorflow is imported.
+# All read when tensorflow and keras are imported.
+os.environ["KERAS_BACKEND"] = "tensorflow"
 # No notices of the C++ side, such as the lack of a GPU on each start: what matters raises in Python.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # oneDNN's kernels, as torch uses: by default TensorFlow takes them on some processors only. On a Zen 3

@@ -72,7 +72,9 @@ def _layers(model: keras.Sequential) -> dict[str, Setting]:
         lines.append(f"{layer.name} {_words(layer, outer)}")
         outer = 0
     weighted = [
-        layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense)
+        layer
+        for layer in model.layers
+        if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense)
     ]
     initialisers = {type(layer.kernel_initializer).__name__ for layer in weighted}
     norms = [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
@@ -82,7 +84,11 @@ def _layers(model: keras.Sequential) -> dict[str, Setting]:
     return {
         "layers": Setting("; ".join(lines), f"Sequential of {len(model.layers)} layers"),
         "parameters": Setting(
-            str(sum(w.value.shape.num_elements() for w in model.trainable_variables + _frozen(model))),
+            str(
+                sum(
+                    w.value.shape.num_elements() for w in model.trainable_variables + _frozen(model)
+                )
+            ),
             "count_params()",
         ),
         "padding of convolutions": Setting(
@@ -148,7 +154,9 @@ def _words(layer: keras.layers.Layer, outer: int) -> str:
 
 def _arithmetic(model: keras.Sequential) -> dict[str, Setting]:
     weighted = [
-        layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense)
+        layer
+        for layer in model.layers
+        if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense)
     ]
     inner = {layer.compute_dtype for layer in weighted if layer.name != HEAD}
     head = next(layer for layer in weighted if layer.name == HEAD)

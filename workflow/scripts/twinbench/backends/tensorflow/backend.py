@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from twinbench.backends.backend import AfterStep, Tensors
+from twinbench.backends.backend import AfterStep, Tensors, with_prefix
 from twinbench.backends.tensorflow import augmentation, network
 from twinbench.files import written_atomically
 from twinbench.networks.weights import Weights
@@ -30,7 +30,7 @@ class Backend:
         keras.config.set_dtype_policy("mixed_bfloat16" if mixed else "float32")
         self._job = job
         self.input_size = job.input_size
-        self._network = _native_network(job) if job.native else _network(job)
+        self._network = _native_network(job) if job.native else _harmonised_network(job)
         # On the CPU: the augmentation runs there, one batch ahead of the training.
         with tf.device("cpu"):
             self._images = tf.constant(job.train.images)
@@ -72,13 +72,13 @@ class Backend:
         )
         # Variables that Keras makes at the first step, made now: a restored state needs them.
         self._network.optimizer.build(self._network.trainable_variables)
-        anything = tf.zeros((1, self._job.classes))
-        self._network.compute_metrics(None, anything, anything)
-        self._resumed_metrics = {}
+        dummy = tf.zeros((1, self._job.classes))
+        self._network.compute_metrics(None, dummy, dummy)
 
     def train_epoch(self, plan: EpochPlan, first_step: int, after_step: AfterStep) -> None:
         # One `fit` per epoch: each has its own sample order, and one may start in mid-epoch.
-        schedule = ScheduleCallback(plan, first_step, after_step, self._resumed_metrics)
+        resumed = self._resumed_metrics if first_step else {}
+        schedule = ScheduleCallback(plan, first_step, after_step, resumed)
         self._network.fit(
             self._batches(plan, first_step), callbacks=[schedule], shuffle=False, verbose=0
         )
@@ -123,8 +123,8 @@ class Backend:
         for part, variables in self._variables().items():
             for index, variable in enumerate(variables):
                 variable.assign(state[f"{part}/{index}"])
-        # `fit` resets the running metrics at its start, so they are put back after that.
-        self._resumed_metrics = {n: t for n, t in state.items() if n.startswith("metrics/")}
+        # `fit` resets the running metrics at its start; in mid-epoch they are put back after that.
+        self._resumed_metrics = with_prefix(state, "metrics/")
 
     def weights(self) -> Weights:
         return network.get_weights(self._network)
@@ -139,7 +139,7 @@ class Backend:
             job.layers,
             job.settings.batch_normalisation,
             job.input_size,
-            dropout=job.settings.dropout,
+            own_dropout=job.settings.dropout,
             any_size=_changes_size(job),
         )
         network.set_weights(plain, self.weights())
@@ -190,8 +190,8 @@ class Backend:
 class LayerwiseAdam(keras.optimizers.Adam):
     """Adam whose learning rate is multiplied for each trainable variable of the network.
 
-    Only kernels decay, by learning rate times `decay` whatever the multiplier (decoupled, as in Loshchilov
-    and Hutter 2019).
+    Only kernels decay, by learning rate times `decay` whatever the multiplier (decoupled, as in
+    Loshchilov and Hutter 2019); Keras' own `weight_decay` decays biases too.
     """
 
     def __init__(self, multipliers: list[float], decay: float, **arguments) -> None:
@@ -234,8 +234,8 @@ class ScheduleCallback(keras.callbacks.Callback):
         self._after_step, self._resumed_metrics = after_step, resumed_metrics
 
     def on_epoch_begin(self, epoch, logs=None):
-        for name, value in self._resumed_metrics.items():
-            self.model.metrics_variables[int(name.removeprefix("metrics/"))].assign(value)
+        for index, value in self._resumed_metrics.items():
+            self.model.metrics_variables[int(index)].assign(value)
 
     def on_train_batch_begin(self, batch, logs=None):
         set_step(self.model, self._plan, self._first_step + batch)
@@ -248,11 +248,11 @@ def set_step(model: keras.Sequential, plan: EpochPlan, step: int) -> None:
     """Set the learning rate and the dropout masks of a step."""
     model.optimizer.learning_rate.assign(float(plan.learning_rates[step]))
     dropouts = [layer for layer in model.layers if isinstance(layer, network.MaskedDropout)]
-    for layer, mask in zip(dropouts, plan.dropout_masks(step) if dropouts else [], strict=True):
+    for layer, mask in zip(dropouts, plan.dropout_masks(step), strict=True):
         layer.mask.assign(mask)
 
 
-def _network(job: Job) -> keras.Sequential:
+def _harmonised_network(job: Job) -> keras.Sequential:
     return network.build(
         job.layers,
         job.settings.batch_normalisation,
@@ -273,7 +273,7 @@ def _native_network(job: Job) -> keras.Sequential:
         job.layers,
         job.settings.batch_normalisation,
         job.input_size,
-        dropout=job.settings.dropout,
+        own_dropout=job.settings.dropout,
     )
     settings = job.settings.augmentation
     first = augmentation.native_layers(job.normalisation, job.input_size, settings)

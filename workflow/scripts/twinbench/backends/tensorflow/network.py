@@ -12,7 +12,6 @@ from twinbench.recipe.initial_weights import (
 )
 
 
-@keras.saving.register_keras_serializable(package="twinbench")
 class MaskedDropout(keras.layers.Layer):
     """Dropout whose mask is given, so that both frameworks drop the same units.
 
@@ -67,14 +66,14 @@ def build(
     batch_normalisation: bool,
     input_size: int,
     *,
-    dropout: float = 0.0,
-    batch_size: int | None = None,
+    own_dropout: float | None = None,
+    batch_size: int = 1,
     any_size: bool = False,
 ) -> keras.Sequential:
     """The network for inputs (batch, input_size, input_size, 3); its outputs are float32 logits.
 
-    With a `batch_size` dropout masks are given from outside, without one Keras makes them. With
-    `any_size` it takes images of other sizes too.
+    With `own_dropout`, a rate, Keras makes the dropout masks; otherwise they are given from outside, for
+    batches of `batch_size`. With `any_size` it takes images of other sizes too.
     """
     size = None if any_size else input_size
     network = [keras.Input((size, size, 3))]
@@ -82,8 +81,8 @@ def build(
         if isinstance(layer, architectures.Dropout):
             network.append(
                 MaskedDropout(batch_size, name=layer.name)
-                if batch_size
-                else keras.layers.Dropout(dropout, name=layer.name)
+                if own_dropout is None
+                else keras.layers.Dropout(own_dropout, name=layer.name)
             )
             continue
         network += _layers(layer, input_shape)
@@ -144,7 +143,7 @@ def get_weights(network: keras.Sequential) -> Weights:
 
 def to_array(variable: keras.Variable) -> np.ndarray:
     """A copy of a variable's value, since training goes on."""
-    return np.array(keras.ops.convert_to_numpy(variable))
+    return np.array(variable.value.numpy())
 
 
 _NORMALISATION_PARTS = {

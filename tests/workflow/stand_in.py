@@ -1,0 +1,40 @@
+"""Stands in for `python` in a job: makes the files that the job's command names, in no time.
+
+Every path below results/ that is not there yet is an output. What a file holds depends on its name
+alone, so a second run writes the same. While there is a file hold-jobs, a job waits and makes a file
+held-job-* that says so.
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+HOLD = Path("hold-jobs")
+FIGURES = ("learning_curves", "accuracy", "confusion", "accuracy_time")
+
+
+def main(script: str, *arguments: str) -> None:
+    if script.endswith("import_archive.py"):  # whose output has to have the right checksum
+        os.execv(sys.executable, [sys.executable, script, *arguments])
+    if HOLD.exists():
+        Path(f"held-job-{os.getpid()}").touch()
+    while HOLD.exists():
+        time.sleep(0.05)
+    for option, argument in zip(("", *arguments), arguments, strict=False):
+        path = Path(argument.rsplit("=", 1)[-1] if argument.startswith("--") else argument)
+        if path.parts[:1] != ("results",):
+            continue
+        if script.endswith("plot_figures.py") and option == "--figures":
+            for name in FIGURES:
+                (path / f"{name}.png").write_text(name)
+                (path / f"{name}.svg").write_text(name)
+        elif option == "--tensorboard":
+            path.mkdir(parents=True, exist_ok=True)
+            (path / "events").write_text(path.name)
+        elif not path.exists():
+            path.write_text(path.name)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

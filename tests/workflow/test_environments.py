@@ -1,0 +1,126 @@
+"""The environments: the lock's versions, all that their scripts import, the recipe of their images."""
+
+import ast
+import re
+import subprocess
+import sys
+from importlib.metadata import requires
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from support import ROOT, SCRIPTS
+from twinbench.sources import imported_files
+
+ENVIRONMENTS = ("pytorch", "tensorflow", "analysis")
+RECIPE = (ROOT / "envs" / "Containerfile").read_text()
+# What a script imports of its backend by name, at run time. The others need the analysis alone.
+BY_NAME = {
+    "train": ["backend"],
+    "measure_parity": ["parity"],
+    "pretrain_weights": ["backend", "weights"],
+    "import_weights": ["weights"],
+}
+# Import names that differ from their distributions' names.
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "pydantic_core": "pydantic",  # which pins it
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
+
+
+def pinned(environment: str) -> list[Requirement]:
+    """What an environment file has pip install."""
+    content = yaml.safe_load((ROOT / "envs" / f"{environment}.yaml").read_text())
+    (pip,) = [part["pip"] for part in content["dependencies"] if isinstance(part, dict)]
+    return [Requirement(line) for line in pip]
+
+
+def of_file(name: str) -> dict[str, str]:
+    return dict(re.findall(r"^([\w.-]+)==([\w.]+)", (ROOT / "envs" / name).read_text(), re.M))
+
+
+LOCK = of_file("requirements.lock")
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_versions_are_the_locks(environment):
+    # CUDA 12 is TensorFlow's alone, and in no lock beside PyTorch's CUDA 13.
+    pins = {pin.name: str(pin.specifier) for pin in pinned(environment) if "-cu12" not in pin.name}
+    assert pins == {name: f"=={LOCK[name]}" for name in pins}
+    assert "pydantic" in pins  # a part of every script
+
+
+def test_direct_dependencies_are_locked_at_their_versions():
+    assert of_file("requirements.in").items() <= LOCK.items()
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_an_environment_has_what_its_scripts_import(environment):
+    scripts = {path.stem for path in SCRIPTS.glob("*.py")}
+    imported = set()
+    for name in BY_NAME if environment != "analysis" else scripts - set(BY_NAME):
+        modules = [f"twinbench.backends.{environment}.{m}" for m in BY_NAME.get(name, [])]
+        for path in imported_files(SCRIPTS / f"{name}.py", *modules):
+            imported |= libraries(path)
+    assert {DISTRIBUTIONS.get(name, name) for name in imported} <= {
+        pin.name for pin in pinned(environment)
+    }
+
+
+def libraries(path: Path) -> set[str]:
+    """The libraries that a file imports."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+    return {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) - {"twinbench"}
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+@pytest.mark.parametrize("cuda", ["yes", "no"])
+def test_an_image_has_what_its_environment_file_names(environment, cuda, tmp_path):
+    """By the recipe's own commands; without CUDA the libraries for it are left out."""
+    commands = re.findall(r"^ +((?:sed|if) .*)", RECIPE, re.M)
+    recipe = "\n".join(command.removesuffix("\\") for command in commands)
+    for folder, here in (("/tmp/envs/requirements.txt", "list.txt"), ("/tmp/envs", ROOT / "envs")):
+        recipe = recipe.replace(folder, str(here))
+    variables = {"ENVIRONMENT": environment, "CUDA": cuda, "PATH": "/usr/bin:/bin"}
+    subprocess.run(["sh", "-euc", recipe], cwd=tmp_path, env=variables, check=True)
+    installed = [Requirement(line) for line in (tmp_path / "list.txt").read_text().splitlines()]
+    wanted = [pin for pin in pinned(environment) if cuda == "yes" or "nvidia" not in pin.name]
+    assert installed and installed == wanted
+
+
+def test_an_image_takes_the_locks_versions_and_leaves_root():
+    assert "--constraint /tmp/envs/requirements.lock" in RECIPE
+    assert re.findall(r"^USER (\S+)", RECIPE, re.M) == ["1000"]
+
+
+def test_the_cuda_libraries_are_those_that_tensorflow_asks_for():
+    pins = {pin.name: pin for pin in pinned("tensorflow") if pin.name not in LOCK}
+    wanted = [r for r in map(Requirement, requires("tensorflow")) if _is_of_extra(r, "and-cuda")]
+    assert {requirement.name for requirement in wanted} == set(pins)
+    for requirement in wanted:
+        (pin,) = pins[requirement.name].specifier
+        assert requirement.specifier.contains(pin.version), requirement
+
+
+def _is_of_extra(requirement: Requirement, extra: str) -> bool:
+    marker = requirement.marker
+    return marker is not None and marker.evaluate({"extra": extra}) != marker.evaluate(
+        {"extra": ""}
+    )
+
+
+def test_every_rule_has_the_image_of_its_environment():
+    for path in (ROOT / "workflow" / "rules").glob("*.smk"):
+        text = path.read_text()
+        environments = re.findall(r'conda:\s+f?"../../envs/\{?(\w+)\}?\.yaml"', text)
+        images = re.findall(r'container:\s+image\("?(\w+)"?\)', text)
+        assert environments == images, path.name
+        assert len(images) == len(re.findall(r"^ *shell:", text, re.M)), path.name
