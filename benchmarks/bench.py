@@ -58,8 +58,8 @@ class Extent:
     seeds: int
 
 
-FULL = Extent(repetitions=5, few=3, images=2560, archive_images=50_000, seeds=250)
-SHORT = Extent(repetitions=2, few=2, images=1280, archive_images=5_000, seeds=24)
+FULL = Extent(repetitions=5, few=2, images=2560, archive_images=50_000, seeds=250)
+SHORT = Extent(repetitions=2, few=1, images=1280, archive_images=5_000, seeds=24)
 
 
 def training(extent: Extent) -> Iterator[Sample]:

@@ -35,7 +35,7 @@ def test_another_backend_conforms(project):
         check=False,
     )
     assert result.returncode == 0, result.stdout[-5000:]
-    assert result.stdout.count("\nPASSED ") == 5
+    assert result.stdout.count("\nPASSED ") == 6
 
 
 def test_a_config_block_brings_another_backend_into_the_study(project):

@@ -63,11 +63,12 @@ def test_weights_do_not_change_while_training_goes_on(framework):
 
 
 @EACH
-def test_a_resumed_training_gives_the_same_bits(framework, tmp_path):
-    job = make_job(epochs=3, head={"epochs": 1}, dropout=0.3, selected_epoch="last")
+@pytest.mark.parametrize("step", [1, 3], ids=["within an epoch", "after an epoch"])
+def test_a_resumed_training_gives_the_same_bits(framework, step, tmp_path):
+    job = make_job(epochs=2, dropout=0.3, selected_epoch="last")
     whole, expected = train(backend_of(framework), job, tmp_path / "whole")
     with pytest.raises(Interrupted):
-        train(backend_of(framework), job, tmp_path, Interrupting(tmp_path / "events", 2, 2))
+        train(backend_of(framework), job, tmp_path, Interrupting(tmp_path / "events", 1, step))
     resumed, outcome = train(backend_of(framework), job, tmp_path)
     losses = [[row["train_loss"] for row in each.history] for each in (outcome, expected)]
     assert losses[0] == losses[1]

@@ -49,4 +49,4 @@ def test_checksums_are_told_apart_by_their_length(tmp_path, algorithm, digits):
     digest = hashlib.new(algorithm, b"content").hexdigest()[:digits]
     verify_checksum(tmp_path / "file", digest.upper())
     with pytest.raises(InputError, match="origin"):
-        verify_checksum(tmp_path / "file", digest[:-1] + "xy"[digest[-1] == "x"], "origin")
+        verify_checksum(tmp_path / "file", "0" * digits, "origin")

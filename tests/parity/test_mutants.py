@@ -1,7 +1,7 @@
 """Each parity check fails when what it compares is broken.
 
-A mutant changes one framework's side alone, while that side is measured. The first check that fails must
-be the one that names the fault.
+A mutant changes what one framework does while it is measured. The first check that fails must be the one
+that names the error.
 """
 
 from dataclasses import replace

@@ -9,9 +9,10 @@ from analysis.fake_study import DATASET, DIAGNOSIS, FOUR, SETTINGS, FakeRun, Fak
 from report.samples import AUDIT, PARITY, REFERENCE, TEMPLATE, data_statistics
 from twinbench.analysis import comparisons, metrics
 from twinbench.report import answer, discussion, inputs, methods, outcomes, reported
-from twinbench.report.evidence import Evidence
+from twinbench.report.comparisons import default_gaps
+from twinbench.report.evidence import Evidence, Table
 from twinbench.report.limits import limits
-from twinbench.report.render import render
+from twinbench.report.render import SECTIONS, render
 
 CHANCE_LOSS = "ln 10 = 2.303"
 TWINS = {"torch": FakeRun(noise=1), "keras": FakeRun("tensorflow", noise=2)}
@@ -109,7 +110,9 @@ def test_synthetic_images_are_never_taken_for_cifar10(tmp_path):
         fake.edit_provenance(run, dataset={**DATASET, "source": "synthetic"})
     found = evidence(fake)
     assert "synthetic images" in answer.warnings(found) and "synthetic images" in limits(found)
-    assert methods.data(found)[0] != methods.data(evidence(FakeStudy(tmp_path, TWINS)))[0]
+    real = evidence(FakeStudy(tmp_path, TWINS, images=100))
+    kinds = {methods.data(each)[0].rpartition(": ")[2] for each in (found, real)}
+    assert len(kinds) == 2
 
 
 def test_a_limit_of_images_is_named(tmp_path):
@@ -160,9 +163,24 @@ def test_a_single_run_is_reported_without_comparisons(tmp_path, collapsed):
     assert found.labels["alone"] in answer.answer(found)[0]
     assert ("collapsed" in answer.answer(found)[0]) == collapsed
     assert "one device" not in limits(found)
-    assert len(discussion.next_steps(found)) == 1 + collapsed
+    steps = discussion.next_steps(found)
+    assert len(steps) == 1 + collapsed and not any("seeds" in step for step in steps)
     assert "p (Holm)" not in render(TEMPLATE, found)
     assert reported.reported(found).rows == reported.reported_limits(found) == []
+
+
+def test_with_native_runs_the_effect_of_the_defaults_is_reported(tmp_path):
+    settings = {**SETTINGS, "protocol": "native"}
+    native = {
+        f"{name}-native": replace(run, noise=run.noise + 2, settings=settings)
+        for name, run in TWINS.items()
+    }
+    found = evidence(FakeStudy(tmp_path, TWINS | native))
+    (gap,) = found.default_gaps
+    (row,) = default_gaps(found).rows
+    assert row[2:] == [str(gap.native), str(gap.harmonised), str(gap.defaults)]
+    text = render(TEMPLATE, found)
+    assert all(cell in text for cell in row)
 
 
 # --- Tables ------------------------------------------------------------------------------------
@@ -212,6 +230,17 @@ def test_several_cases_share_the_tables_of_parity(tmp_path):
     assert [row[1:3] for row in methods.parity(found).rows] == [["1e-07", "1e-07"], ["1", "-"]]
     assert [row[0] for row in methods.audited(found).rows] == ["loss", "padding"]
     assert not any("**" in text for text in methods.parity_findings(found))
+
+
+def test_all_that_the_sections_say_is_rendered(tmp_path):
+    found = flawed(tmp_path)
+    text = render(TEMPLATE, found)
+    for name, section in SECTIONS.items():
+        said = section(found)
+        if isinstance(said, Table):
+            said = [cell for row in [said.header, *said.rows] for cell in row]
+        for each in [said] if isinstance(said, str) else said:
+            assert getattr(each, "summary", each) in text or name.startswith("default"), name
 
 
 def test_every_table_is_whole_and_no_cell_breaks_it(tmp_path):

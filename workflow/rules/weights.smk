@@ -2,6 +2,14 @@
 # and from that the framework-free weights with which either framework starts.
 
 
+# The backends whose libraries publish weights: they read and write these files.
+PUBLISHERS = sorted(
+    {
+        network.published.backend
+        for network in ARCHITECTURES.values()
+        if network.published
+    }
+)
 SYNTHETIC = STUDY.config.weights.synthetic
 PRETRAINED_HERE = {
     STUDY.model(run) for run in STUDY.runs if STUDY.weights(run).source == "synthetic"
@@ -48,7 +56,7 @@ rule download_weights:
 
 
 # A loop's variable has its last value when a command runs, so what differs stands in the params.
-for BACKEND in BACKENDS:
+for BACKEND in PUBLISHERS:
 
     rule:
         name:

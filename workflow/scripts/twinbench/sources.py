@@ -18,7 +18,7 @@ def imported_files(script: Path, *modules: str) -> tuple[Path, ...]:
     finder = ModuleFinder(path=[str(script.parent)])
     finder.run_script(str(script))
     for module in modules:
-        finder.import_hook(module, fromlist=["*"])
+        finder.import_hook(module)
     found = (getattr(module, "__file__", None) for module in finder.modules.values())
     return tuple(sorted({Path(file) for file in found if file}))
 

@@ -4,7 +4,7 @@ Nothing here needs NumPy, so that Snakemake's own environment can plan a study.
 """
 
 from twinbench.config.base import Settings
-from twinbench.config.study import InitialWeights, Study
+from twinbench.config.study import Study
 from twinbench.config.training import Training
 
 # Settings that the suite replaces or has no use for.
@@ -46,8 +46,9 @@ def cases(study: Study) -> dict[str, Case]:
     for run in sorted(study.runs):
         training, weights = study.training(run), study.weights(run)
         own = (training.input_size, training.batch_normalisation)
-        groups.setdefault((study.model(run), weights, *own), []).append(run)
-    names = _numbered([_name(model, weights) for model, weights, *_ in groups])
+        key = (study.model(run), weights.source, weights.weights_id, *own)
+        groups.setdefault(key, []).append(run)
+    names = _numbered([_name(model, source) for model, source, *_ in groups])
     found = {
         name: Case(
             model=study.model(runs[0]),
@@ -63,8 +64,8 @@ def cases(study: Study) -> dict[str, Case]:
     return dict(sorted(found.items()))
 
 
-def _name(model: str, weights: InitialWeights) -> str:
-    return model if weights.source == "none" else f"{model}-{weights.source}"
+def _name(model: str, source: str) -> str:
+    return model if source == "none" else f"{model}-{source}"
 
 
 def _numbered(names: list[str]) -> list[str]:

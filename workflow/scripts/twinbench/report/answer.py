@@ -11,7 +11,11 @@ from twinbench.report.evidence import Evidence
 def answer(evidence: Evidence) -> list[str]:
     return [
         *_by_pretraining(evidence),
-        *_by_framework(evidence),
+        *(
+            sentence
+            for first, second in combinations(evidence.frameworks, 2)
+            for sentence in _by_framework(evidence, first, second)
+        ),
         *_reality(evidence),
         _highest_accuracy(evidence),
         *_take_care(evidence),
@@ -20,45 +24,49 @@ def answer(evidence: Evidence) -> list[str]:
 
 def _by_pretraining(evidence: Evidence) -> list[str]:
     """Scratch against pretrained, within each framework."""
-    found = []
-    for name in evidence.frameworks:
-        pairs = [
+    groups = {
+        f"With {framework(name)}": [
             pair
             for pair in evidence.comparisons
-            if evidence.framework(pair.run_a) == evidence.framework(pair.run_b) == name
-            and evidence.pretrained(pair.run_a) != evidence.pretrained(pair.run_b)
+            if _both(pair, evidence.framework) == {name}
+            and _both(pair, evidence.pretrained) == {False, True}
         ]
-        if pairs:
-            summary = _summary(pairs, evidence.pretrained, "the pretrained run")
-            found.append(f"With {framework(name)}: {summary}.")
-    return [f"**Scratch or pretrained?** {' '.join(found)}"] if found else []
+        for name in evidence.frameworks
+    }
+    return _question("Scratch or pretrained?", groups, evidence.pretrained, "the pretrained run")
 
 
-def _by_framework(evidence: Evidence) -> list[str]:
-    """Each two frameworks, from scratch and pretrained."""
-    return [
-        sentence
-        for first, second in combinations(evidence.frameworks, 2)
-        for sentence in _two_frameworks(evidence, first, second)
+def _by_framework(evidence: Evidence, first: str, second: str) -> list[str]:
+    """One framework against another, from scratch and pretrained."""
+    groups = {
+        words: [
+            pair
+            for pair in evidence.comparisons
+            if _both(pair, evidence.framework) == {first, second}
+            and _both(pair, evidence.pretrained) == {pretrained}
+        ]
+        for words, pretrained in (("From scratch", False), ("Pretrained", True))
+    }
+    return _question(
+        f"{framework(first)} or {framework(second)}?",
+        groups,
+        lambda run: evidence.framework(run) == first,
+        f"the {framework(first)} run",
+    )
+
+
+def _both(pair: Comparison, fact: Callable[[str], object]) -> set[object]:
+    return {fact(pair.run_a), fact(pair.run_b)}
+
+
+def _question(
+    title: str, groups: dict[str, list[Comparison]], favoured: Callable[[str], bool], name: str
+) -> list[str]:
+    """The answer to a question, group by group of pairs; nothing if no pair answers it."""
+    found = [
+        f"{words}: {_summary(pairs, favoured, name)}." for words, pairs in groups.items() if pairs
     ]
-
-
-def _two_frameworks(evidence: Evidence, first: str, second: str) -> list[str]:
-    names = [framework(first), framework(second)]
-    found = []
-    for pretrained, words in ((False, "From scratch"), (True, "Pretrained")):
-        pairs = [
-            pair
-            for pair in evidence.comparisons
-            if {evidence.framework(run) for run in (pair.run_a, pair.run_b)} == {first, second}
-            and {evidence.pretrained(run) for run in (pair.run_a, pair.run_b)} == {pretrained}
-        ]
-        if pairs:
-            summary = _summary(
-                pairs, lambda run: evidence.framework(run) == first, f"the {names[0]} run"
-            )
-            found.append(f"{words}: {summary}.")
-    return [f"**{' or '.join(names)}?** {' '.join(found)}"] if found else []
+    return [f"**{title}** {' '.join(found)}"] if found else []
 
 
 def _summary(pairs: list[Comparison], favoured: Callable[[str], bool], name: str) -> str:

@@ -84,7 +84,7 @@ def costs(evidence: Evidence) -> Table:
     rows = [
         [
             evidence.labels[run],
-            f"{rows['epochs'].mean():g} ({rows['selected_epoch'].mean():g})",
+            f"{rows['epochs'].mean():g} ({round(rows['selected_epoch'].mean(), 1):g})",
             duration(rows["seconds_per_epoch"].mean()),
             duration(rows["total_seconds"].mean()),
             f"{rows['images_per_second'].mean():,.0f}",

@@ -19,7 +19,7 @@ from twinbench.report import (
 from twinbench.report.evidence import Evidence
 
 # By the template's names.
-_SECTIONS: dict[str, Callable[[Evidence], object]] = {
+SECTIONS: dict[str, Callable[[Evidence], object]] = {
     "answer": answer.answer,
     "results": outcomes.results,
     "notes": outcomes.notes,
@@ -68,7 +68,7 @@ def render(template: Path, evidence: Evidence) -> str:
         seeds=evidence.seeds,
         class_count=classes,
         chance_loss=f"{np.log(classes):.3f}",
-        **{name: section(evidence) for name, section in _SECTIONS.items()},
+        **{name: section(evidence) for name, section in SECTIONS.items()},
     )
 
 
