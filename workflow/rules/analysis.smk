@@ -124,7 +124,8 @@ rule write_report:
         metrics=f"{STUDY.folder}/metrics.csv",
         comparisons=f"{STUDY.folder}/comparisons.csv",
         # With one framework alone there is nothing to compare it with.
-        parity=PARITY_TABLES if len(STUDY.frameworks) > 1 else [],
+        suite=PARITY_TABLES[0] if len(STUDY.frameworks) > 1 else [],
+        audit=PARITY_TABLES[1] if len(STUDY.frameworks) > 1 else [],
         statistics=f"{STUDY.data_folder}/statistics.json",
         predictions=run_files("predictions.parquet"),
         histories=run_files("history.csv"),
@@ -152,5 +153,6 @@ rule write_report:
     shell:
         "python {input.code[0]:q} {params:q} --directory $(dirname {input.metrics:q})/runs"
         " --metrics {input.metrics:q} --comparisons {input.comparisons:q} --statistics {input.statistics:q}"
-        " --reference {input.reference:q} --parity {input.parity:q} --template {input.template:q}"
+        " --reference {input.reference:q} --parity {input.suite:q} --audit {input.audit:q}"
+        " --template {input.template:q}"
         " --figures $(dirname {input.accuracy:q}) --output {output:q} --log {log:q}"

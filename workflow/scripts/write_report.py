@@ -45,8 +45,12 @@ if __name__ == "__main__":
         figures=Path,
         output=Path,
     )
-    parser.add_argument("--reference", type=Path, help="results reported elsewhere (YAML)")
-    parser.add_argument("--parity", type=Path, help="table of the parity suite (CSV)")
-    parser.add_argument("--audit", type=Path, help="table of the audit (CSV)")
+    # Each may be left out, or stand without a value: then the study has none.
+    for name, text in (
+        ("--reference", "results reported elsewhere (YAML)"),
+        ("--parity", "table of the parity suite (CSV)"),
+        ("--audit", "table of the audit (CSV)"),
+    ):
+        parser.add_argument(name, type=Path, nargs="?", help=text)
     cli.add_settings(parser, ReportSettings)
     cli.run(main, parser)
