@@ -20,7 +20,9 @@ from twinbench.errors import InputError
 from twinbench.files import written_atomically
 from twinbench.networks.architectures import ARCHITECTURES
 
-_FIRST_LINE = "# Generated from the models in workflow/scripts/twinbench/config by `make generate`.\n"
+_FIRST_LINE = (
+    "# Generated from the models in workflow/scripts/twinbench/config by `make generate`.\n"
+)
 _START, _END = "<!-- keys -->\n", "<!-- /keys -->"
 # Pydantic leaves its own names for limits where a validator stands before the type.
 _LIMITS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}

@@ -3,9 +3,9 @@
 Nothing here needs NumPy, so that Snakemake's own environment can plan a study.
 """
 
-from twinbench.config.base import Settings
 from twinbench.config.study import Study
 from twinbench.config.training import Training
+from twinbench.parity.settings import Case, ParitySettings
 
 # Settings that the suite replaces or has no use for.
 _REPLACED = {
@@ -13,23 +13,6 @@ _REPLACED = {
     *("early_stopping", "reduce_on_plateau", "on_collapse"),
 }
 _STEPS_BETWEEN_BACKENDS, _STEPS_IN_ONE = 100, 20
-
-
-class Case(Settings):
-    """A network with its initial weights; `steps` is how far the loss curve is followed."""
-
-    model: str
-    weights: str
-    weights_id: str | None
-    training: Training
-    steps: int
-
-
-class ParitySettings(Settings):
-    """What one backend measures, with the study's first seed."""
-
-    seed: int
-    cases: dict[str, Case]
 
 
 def parity_settings(study: Study) -> ParitySettings:

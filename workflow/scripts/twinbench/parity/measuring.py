@@ -36,7 +36,7 @@ from twinbench.networks.architectures import (
     shapes,
 )
 from twinbench.networks.weights import Weights
-from twinbench.parity.cases import Case, ParitySettings
+from twinbench.parity.settings import Case, ParitySettings
 from twinbench.recipe.epoch_plan import EpochPlan, sample_order, steps_per_epoch
 from twinbench.recipe.schedule import Phase
 from twinbench.training import devices

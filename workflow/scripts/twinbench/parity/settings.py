@@ -1,0 +1,21 @@
+"""What a parity measurement gets: its cases, each a network with its initial weights."""
+
+from twinbench.config.base import Settings
+from twinbench.config.training import Training
+
+
+class Case(Settings):
+    """A network with its initial weights; `steps` is how far the loss curve is followed."""
+
+    model: str
+    weights: str
+    weights_id: str | None
+    training: Training
+    steps: int
+
+
+class ParitySettings(Settings):
+    """What one backend measures, with the study's first seed."""
+
+    seed: int
+    cases: dict[str, Case]
