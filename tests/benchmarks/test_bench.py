@@ -62,7 +62,7 @@ def test_measurements_return_their_numbers(framework, monkeypatch):
     monkeypatch.setattr(training_speed, "PEAK_SIZE", 64)
     monkeypatch.setattr(training_speed, "PEAK_SECONDS", 0.001)
     arguments = Namespace(
-        run="run", framework=framework, images=80, batch_size=16, threads=2, precision="float32"
+        run="run", framework=framework, images=80, batch_size=16, threads=1, precision="float32"
     )
     found = training_speed.ours(arguments)
     assert (found["precision"], found["batch_size"]) == ("float32", 16)

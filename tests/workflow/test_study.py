@@ -98,6 +98,17 @@ def test_the_models_load_with_their_frameworks_alone(study):
     assert state["dense1.weight"].shape[0] == 32
 
 
+def test_synthetic_weights_are_files_of_their_libraries(finished):
+    import h5py
+    import torch
+
+    (alexnet,) = finished.results.glob("weights/library/alexnet-synthetic-*.pth")
+    assert "features.0.weight" in torch.load(alexnet, weights_only=True)
+    (vgg16,) = finished.results.glob("weights/library/vgg16-synthetic-*.h5")
+    with h5py.File(vgg16) as file:
+        assert len(file)
+
+
 @pytest.mark.parametrize("snakefile", ["Snakefile", "workflow/Snakefile"])
 def test_a_second_run_has_nothing_to_do(finished, plan, snakefile):
     status, output = plan(finished, "--snakefile", snakefile, overlay=TINY)
