@@ -94,11 +94,14 @@ class Workplace:
             command, cwd=self.folder, **{"env": self.environment, "text": True} | options
         )
 
-    def snakemake(self, *arguments: str, overlay: dict | None = None):
+    def snakemake(self, *arguments: str, overlay: dict | None = None, timeout: float = 900):
         """Run Snakemake to its end; `stdout` holds all that it says."""
         pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         process = self.start(*arguments, overlay=overlay, **pipe)
-        output, _ = process.communicate()
+        try:
+            output, _ = process.communicate(timeout=timeout)
+        finally:
+            process.kill()
         return subprocess.CompletedProcess(process.args, process.returncode, output)
 
 

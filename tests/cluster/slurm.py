@@ -60,7 +60,7 @@ def missing_programs() -> list[str]:
 
 @dataclass(frozen=True)
 class Job:
-    """A job as `squeue` lists it; `name` is the comment, which tells the rule and the wildcards."""
+    """A job as `squeue` lists it; `name` is the comment, which names the rule and the wildcards."""
 
     number: str
     name: str

@@ -39,7 +39,7 @@ def test_the_tasks_share_all_attributes_but_no_class():
     assert (len(target), len(source), len(target & source)) == (10, 20, 0)
     for place in range(3):
         assert {name[place] for name in target} <= {name[place] for name in source}
-        # Without one attribute at most six in ten images can be told apart.
+        # Without one attribute at most six in ten images can be distinguished.
         assert len({name[:place] + name[place + 1 :] for name in target}) <= 6
 
 

@@ -127,6 +127,7 @@ def held(workplace, stand_in_variables):
         assert process.poll() is None
         time.sleep(0.05)
     yield place, process
+    (place.folder / "hold-jobs").unlink(missing_ok=True)
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -134,7 +135,7 @@ def held(workplace, stand_in_variables):
 
 def test_a_second_run_in_the_same_folder_is_refused_and_a_killed_ones_lock_can_be_removed(held):
     place, first = held
-    second = place.snakemake(overlay=TINY)
+    second = place.snakemake(overlay=TINY, timeout=120)
     assert second.returncode == 1
     assert "lock" in second.stdout and "--unlock" in second.stdout
     assert first.poll() is None, "the second run disturbed the first"

@@ -55,7 +55,7 @@ def checksum(path: Path | str, algorithm: str = "sha256") -> str:
 def verify_checksum(path: Path | str, expected: str, origin: str | None = None) -> None:
     """Raise `InputError` unless the file at `path` has the checksum `expected`.
 
-    `expected` is a SHA-256 or MD5 in hexadecimal, told apart by length, or the first digits of a
+    `expected` is a SHA-256 or MD5 in hexadecimal, distinguished by length, or the first digits of a
     SHA-256 (torch's file names carry eight). `origin` names the file in the message.
     """
     algorithm = "md5" if len(expected) == 32 else "sha256"

@@ -48,7 +48,7 @@ _RC: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Style:
-    """How one run is drawn; `face` is the fill of its markers."""
+    """How one run is plotted; `face` is the fill of its markers."""
 
     label: str
     colour: str
