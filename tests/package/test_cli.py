@@ -65,3 +65,12 @@ def test_a_bug_keeps_its_traceback(tmp_path):
     result = run("--output", str(tmp_path))
     assert result.returncode == 1
     assert "Traceback" in result.stderr and "IsADirectoryError" in result.stderr
+
+
+def test_a_python_without_the_packages_is_one_line_that_names_it(tmp_path):
+    script = SCRIPTS / "generate_archive.py"
+    # Without site-packages, as when the environment is not activated.
+    result = subprocess.run([sys.executable, "-S", script], capture_output=True, text=True)
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert sys.executable in line and "numpy" in line and "activate" in line
