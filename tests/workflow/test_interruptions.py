@@ -47,14 +47,19 @@ def kill_repeatedly(
     """Run a study to its end, with up to `kills` signals to its whole process group.
 
     The instants are random, but each comes after some step forward, so that they fall all over the
-    study's course. Returns the last file that was written before each.
+    study's course; the last one comes right after a training's checkpoint. Returns the last file that
+    was written before each.
     """
     struck = []
     while len(struck) < kills:
         process = start(place, *OFTEN)
         for _ in range(generator.randint(1, MOST_STEPS)):
             last = wait_for_a_step(process, place)
-        time.sleep(generator.uniform(0, LONGEST))
+        if len(struck) < kills - 1:
+            time.sleep(generator.uniform(0, LONGEST))
+        else:
+            while process.poll() is None and "/.checkpoint-run" not in last:
+                last = wait_for_a_step(process, place)
         if process.poll() is not None:
             break
         struck.append(last)
