@@ -6,8 +6,12 @@ from pathlib import Path
 from support import ROOT
 from tiny import TINY, Workplace
 
+PRETRAINED = TINY["runs"]
 STUDY = TINY | {
-    "training": {**TINY["training"], "epochs": 3},
+    "training": TINY["training"] | {"epochs": 3},
+    # One pretraining is enough to see.
+    "runs": PRETRAINED
+    | {"tensorflow-pretrained": PRETRAINED["tensorflow-pretrained"] | {"weights": "none"}},
     "container_images": str(ROOT / "images"),
 }
 # Trainings and what is concluded from them; figures and report are no different on a cluster.
