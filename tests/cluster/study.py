@@ -16,19 +16,18 @@ STUDY = TINY | {
 }
 # Trainings and what is concluded from them; figures and report are no different on a cluster.
 TARGET = "results/tiny/comparisons.csv"
-# With the profile for Slurm, as many threads as in a local run: the last bits depend on it.
+# The last bits of a result depend on the number of threads.
 _GPU_RULES = [
     f"{work}_{backend}"
     for work in ("train", "pretrain_weights")
     for backend in ("pytorch", "tensorflow")
 ]
+_ONE_THREAD = ("--set-threads", *(f"{rule}=1" for rule in _GPU_RULES))
 SLURM = (
-    *("--profile", "profiles/slurm"),
-    *("--set-threads", *(f"{rule}=1" for rule in _GPU_RULES)),
+    *("--profile", "profiles/slurm", *_ONE_THREAD),
     *("--slurm-init-seconds-before-status-checks", "1"),
 )
-# Four trainings at once: one thread for each.
-LOCAL = ("--workflow-profile", "profiles/default")
+LOCAL = ("--workflow-profile", "profiles/default", *_ONE_THREAD)
 
 
 def start(place: Workplace, *arguments: str) -> subprocess.Popen:
