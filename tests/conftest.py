@@ -37,9 +37,10 @@ def run_script(monkeypatch):
     """
     for network in (TINY, TINY_RESIZABLE):
         monkeypatch.setitem(ARCHITECTURES, network.name, network)
-    # For the life of a process, which here is not the script's.
+    # What is for the life of a process, which here is not the script's.
     for module in ("training.run", "parity.measuring"):
         monkeypatch.setattr(f"twinbench.{module}.keep_freed_memory", lambda: None)
+    monkeypatch.setattr("twinbench.environment.enter", lambda option: None)
 
     def run(name: str, arguments: list[str]) -> int:
         monkeypatch.setattr(sys, "argv", [str(SCRIPTS / name), *arguments])

@@ -4,6 +4,11 @@ import argparse
 from importlib import import_module
 from pathlib import Path
 
+from twinbench import environment
+
+if __name__ == "__main__":
+    environment.enter("--backend")  # first: the imports below take most of a second
+
 from twinbench import cli
 from twinbench.networks import weights
 from twinbench.networks.architectures import ARCHITECTURES

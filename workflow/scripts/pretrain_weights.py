@@ -1,5 +1,10 @@
 """Pretrain a network on synthetic images, and write it as its library's weights file."""
 
+from twinbench import environment
+
+if __name__ == "__main__":
+    environment.enter("--backend")  # first: the imports below take most of a second
+
 from twinbench import cli
 from twinbench.training import pretraining
 
