@@ -126,17 +126,12 @@ def _seconds_per_image(job: Job, backend: Backend, phase: Phase, epoch: int) -> 
     start = time.perf_counter()
     plan = job.plan(phase, epoch)
     planning = (time.perf_counter() - start) / plan.order.size
-    marks: list[tuple[int, float]] = []
-
-    def after_step(done: int) -> None:
-        if done == plan.steps or (done >= WARM_UP and not marks):
-            backend.running_metrics(done)  # waits until a GPU has done these steps
-            marks.append((done, time.perf_counter()))
-
     backend.input_size = plan.input_size
-    backend.train_epoch(plan, 0, after_step)
-    (first, earlier), (last, later) = marks
-    training = (later - earlier) / (last - first) / job.settings.batch_size
+    backend.start_epoch(plan, 0)
+    backend.train(0, WARM_UP)
+    training = _seconds(backend.train, WARM_UP, plan.steps) / (
+        plan.order.size * (1 - WARM_UP / plan.steps)
+    )
     backend.logits(job.validation.images)  # builds what evaluation needs
     validation = _seconds(backend.logits, job.validation.images) / len(job.train)
     return planning + training + validation

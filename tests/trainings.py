@@ -24,6 +24,12 @@ class Interrupting(Progress):
             os.kill(os.getpid(), self._number)
 
 
+def train_epoch(backend, plan) -> None:
+    """Execute a whole plan."""
+    backend.start_epoch(plan, 0)
+    backend.train(0, plan.steps)
+
+
 def train(make_backend, job: Job, folder: Path, progress=None, prepare=lambda backend: None):
     """The backend after its training, and the outcome. `prepare` may change the backend before."""
     backend = make_backend(job)

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from measurements import failed_checks, parity_job, unaccounted, unchanged
 from support import make_job, training_arguments
-from trainings import Interrupting, train
+from trainings import Interrupting, train, train_epoch
 from twinbench.backends import model_suffix
 from twinbench.config.study import BACKENDS
 from twinbench.training.loop import Interrupted
@@ -57,7 +57,7 @@ def test_weights_do_not_change_while_training_goes_on(framework):
     backend.start_phase(job.phases[0])
     taken = [backend.weights(), backend.state()]
     copies = [{name: value.copy() for name, value in each.items()} for each in taken]
-    backend.train_epoch(job.plan(job.phases[0], 1), 0, lambda done: None)
+    train_epoch(backend, job.plan(job.phases[0], 1))
     for before, after in zip(copies, taken, strict=True):
         assert all(np.array_equal(value, after[name]) for name, value in before.items())
 

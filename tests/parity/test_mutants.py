@@ -168,32 +168,33 @@ def one_gradient_larger(real, *arguments, **named):
     return built
 
 
-@breaks("dropout: loss", f"{PLAN}.dropout_mask")
-def masks_of_another_step(real, seed, epoch, step, *rest):
-    return real(seed, epoch, step + 1, *rest)
+@breaks("dropout: loss", f"{PLAN}.dropout_keys")
+def masks_of_another_step(real, *arguments):
+    return np.roll(real(*arguments), 1, axis=0)
 
 
-@breaks("dropout: loss", f"{PLAN}.dropout_mask")
-def masks_not_scaled(real, *arguments):
-    return (real(*arguments) > 0).astype(np.float32)
+@breaks("dropout: loss", f"{PLAN}.dropout_keys")
+def masks_of_another_layer(real, *arguments):
+    return real(*arguments)[:, ::-1].copy()
 
 
-@breaks("dropout: loss", f"{TORCH}.network.MaskedDropout.set_mask")
-def masks_in_the_order_of_torch(real, self, mask, device):
-    self._mask = torch.from_numpy(mask).to(device)
+@breaks("dropout: loss", f"{TORCH}.network.MaskedDropout.mask")
+def masks_not_scaled(real, self, inputs):
+    return (real(self, inputs) > 0).to(inputs.dtype)
+
+
+@breaks("dropout: loss", f"{TORCH}.network.MaskedDropout.mask")
+def masks_in_the_order_of_torch(real, self, inputs):
+    self._flattened = None
+    return real(self, inputs)
 
 
 # --- Optimiser ---------------------------------------------------------------------------------
 
 
-@breaks("one Adam step", f"{TORCH}.backend.adam_epsilon")
-def torchs_default_epsilon(real, *arguments):
-    return 1e-8
-
-
-@breaks("one Adam step", f"{TORCH}.backend.adam_epsilon")
-def keras_epsilon_in_torchs_place(real, epsilon, *rest):
-    return epsilon
+@breaks("one Adam step", f"{TORCH}.backend.torch.optim.AdamW")
+def torchs_default_epsilon(real, *arguments, **named):
+    return real(*arguments, **named | {"eps": 1e-8})
 
 
 @breaks("one Adam step", f"{TORCH}.backend.torch.optim.AdamW")
@@ -218,18 +219,20 @@ def another_beta(real, *arguments, **named):
     return real(*arguments, **named | {"betas": (0.9, 0.99)})
 
 
-@breaks("20 Adam steps", f"{TORCH}.backend.Backend._set_update")
-def updates_not_counted(real, self, learning_rate, update):
-    real(self, learning_rate, 1)
+@breaks("20 Adam steps", f"{TORCH}.backend.Backend._set_step")
+def updates_not_counted(real, self):
+    real(self)
+    for state in self._optimiser.state.values():
+        state["step"].zero_()
 
 
-@breaks("loss over 25 steps", f"{TORCH}.backend.Backend.train_epoch")
+@breaks("loss over 25 steps", f"{TORCH}.backend.Backend.train")
 def gradients_that_pile_up(real, self, *arguments):
     self._optimiser.zero_grad = lambda: None
     real(self, *arguments)
 
 
-@breaks("loss over 25 steps", f"{TORCH}.backend.Backend.train_epoch")
+@breaks("loss over 25 steps", f"{TORCH}.backend.Backend.start_epoch")
 def a_higher_learning_rate_in_training(real, self, plan, *rest):
     real(self, replace(plan, learning_rates=1.2 * plan.learning_rates), *rest)
 
@@ -267,6 +270,14 @@ def test_rgb_for_bgr_in_both_frameworks_fails_the_librarys_preprocessing(monkeyp
     first, trained = measure("pytorch", "pretrained")
     second, _ = measure("tensorflow", "pretrained", trained)
     assert failed_checks(first, second)[0] == "preprocessing as the library's"
+
+
+def test_keras_own_place_of_epsilon_fails_the_adam_step(monkeypatch):
+    adam = "backends.tensorflow.backend.LayerwiseAdam"
+    change(monkeypatch, f"{adam}.raw_epsilon", lambda real, self, update: self.corrected_epsilon)
+    first, trained = unchanged("pytorch")
+    second, _ = measure("tensorflow", "plain", trained)
+    assert failed_checks(first, second)[0] == "one Adam step"
 
 
 def test_uneven_padding_in_keras_fails_the_forward_pass(monkeypatch):

@@ -8,7 +8,8 @@ from support import TINY, make_job
 from twinbench.errors import InputError
 from twinbench.networks.architectures import dropout_units
 from twinbench.recipe.augmentation import augmentation_matrices
-from twinbench.recipe.epoch_plan import dropout_mask, sample_order
+from twinbench.recipe.dropout import dropout_keys
+from twinbench.recipe.epoch_plan import sample_order
 from twinbench.recipe.schedule import learning_rate
 
 JOB = make_job(images=53, epochs=4, head={"epochs": 1}, dropout=0.5)
@@ -31,7 +32,7 @@ def test_a_plan_has_its_documented_shapes_and_types():
         (found.order, (3, 16), np.int64),
         (found.matrices, (3, 16, 2, 3), np.float32),
         (found.learning_rates, (3,), np.float64),
-        (found.updates, (3,), np.int64),
+        (found.dropout_keys, (3, 2, 2), np.int32),
         (found.step_seeds, (0,), None),  # native runs alone have them
     ):
         assert array.shape == shape
@@ -49,16 +50,7 @@ def test_a_plan_is_put_together_from_the_recipes_functions():
     assert np.array_equal(found.matrices.reshape(48, 2, 3), expected)
     rates = [learning_rate(phase, 3, step, 3, settings.schedule) for step in range(3)]
     assert np.array_equal(found.learning_rates, 0.5 * np.array(rates))
-    for layer, mask in enumerate(found.dropout_masks(2)):
-        assert np.array_equal(mask, dropout_mask(1, 3, 2, layer, mask.shape, 0.5))
-
-
-def test_updates_count_within_their_phase():
-    assert [plan(epoch).updates.tolist() for epoch in (1, 2, 3)] == [
-        [1, 2, 3],
-        [1, 2, 3],
-        [4, 5, 6],
-    ]
+    assert np.array_equal(found.dropout_keys, dropout_keys(1, 3, 3, 2))
 
 
 def test_an_epochs_plan_depends_on_seed_and_epoch_and_on_nothing_before():
@@ -84,10 +76,3 @@ def test_an_epoch_shows_each_image_at_most_once():
 def test_a_batch_larger_than_the_data_is_refused():
     with pytest.raises(InputError, match=r"training\.batch_size: 64\b.*\b20\b"):
         sample_order(1, 1, 20, 64)
-
-
-def test_dropout_drops_its_fraction_and_keeps_the_mean():
-    mask = dropout_mask(1, 1, 0, 0, (400, 500), 0.3)
-    assert set(np.unique(mask)) == {0, np.float32(1) / np.float32(0.7)}
-    assert (mask == 0).mean() == pytest.approx(0.3, abs=0.005)
-    assert mask.mean() == pytest.approx(1, abs=0.01)

@@ -13,7 +13,8 @@ import pytest
 from support import training_settings
 from twinbench.networks.architectures import ARCHITECTURES
 from twinbench.recipe.augmentation import augmentation_matrices
-from twinbench.recipe.epoch_plan import dropout_mask, sample_order
+from twinbench.recipe.dropout import dropout_keys, dropout_mask
+from twinbench.recipe.epoch_plan import sample_order
 from twinbench.recipe.initial_weights import initial_weights
 from twinbench.recipe.randomness import step_seed
 from twinbench.recipe.schedule import learning_rate, phases
@@ -52,7 +53,8 @@ def test_augmentation_matrices(name, output_size, changes):
 
 
 def test_dropout_mask():
-    kept = dropout_mask(SEED, EPOCH, 5, 1, (8, 64), 0.3) > 0
+    keys = dropout_keys(SEED, EPOCH, steps=10, layers=2)
+    kept = dropout_mask(keys[5, 1], (8, 64), 0.3) > 0
     assert kept.sum() == GOLDEN["dropout_mask"]["kept"]
     assert sha256(np.packbits(kept)) == GOLDEN["dropout_mask"]["sha256_of_bits"]
 

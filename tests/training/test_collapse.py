@@ -82,7 +82,7 @@ def test_an_ordinary_training_is_no_collapse(make_backend, initialisation, tmp_p
 @pytest.mark.parametrize("protocol", ["harmonised", "native"])
 def test_a_probe_leaves_the_training_unchanged(make_backend, protocol, tmp_path, monkeypatch):
     job = make_job(epochs=1, dropout=0.5, batch_normalisation=True, protocol=protocol)
-    monkeypatch.setattr(CollapseDetector, "due", lambda detector, step: True)
+    monkeypatch.setattr(CollapseDetector, "next_due", lambda detector, step: step + 1)
     probed = train(make_backend, job, tmp_path / "a")[0].weights()
     monkeypatch.setattr(CollapseDetector, "probe", lambda *arguments: None)
     monkeypatch.setattr(CollapseDetector, "dead_relus", 0.0)

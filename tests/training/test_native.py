@@ -6,6 +6,7 @@ import pytest
 import torch
 from frameworks import EACH_FRAMEWORK, PyTorch, TensorFlow
 from support import NO_AUGMENTATION, TINY_RESIZABLE, make_job
+from trainings import train_epoch
 
 
 def native_job(**changes):
@@ -22,7 +23,7 @@ def trained_loss(backend, job):
     """The mean loss of an epoch from the harmonised initial weights."""
     backend.set_weights(job.initial_weights())
     plan = job.plan(job.phases[0], 1)
-    backend.train_epoch(plan, 0, lambda done: None)
+    train_epoch(backend, plan)
     return backend.running_metrics(plan.steps)[0]
 
 

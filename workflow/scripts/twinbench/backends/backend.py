@@ -15,7 +15,7 @@ A backend's folder holds:
     network.py, augmentation.py, audit.py, as far as it wants them
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -27,8 +27,6 @@ from twinbench.recipe.schedule import Phase
 
 Tensors = dict[str, np.ndarray]
 Tensor = TypeVar("Tensor")
-# Called after each step with the number of steps done in the epoch. It may raise to end the epoch.
-AfterStep = Callable[[int], None]
 
 
 def with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -63,8 +61,15 @@ class Backend(Probed, Protocol):
     def start_phase(self, phase: Phase) -> None:
         """Freeze what the phase does not train, and make a fresh optimiser for the rest."""
 
-    def train_epoch(self, plan: EpochPlan, first_step: int, after_step: AfterStep) -> None:
-        """Execute the plan from `first_step` to the end of the epoch."""
+    def start_epoch(self, plan: EpochPlan, first_step: int) -> None:
+        """Take a plan to the device. `first_step` is the first to be executed, not 0 after a resumption
+        in mid-epoch."""
+
+    def train(self, first: int, last: int) -> None:
+        """Execute the plan's steps from `first` up to but not including `last`, and wait for their end.
+
+        How an epoch is divided into such calls has no effect on the result.
+        """
 
     def running_metrics(self, steps: int) -> tuple[float, float]:
         """Mean loss, with label smoothing, and accuracy of the epoch's `steps` steps so far, those

@@ -27,7 +27,8 @@ class Optimiser(Settings):
     beta_1: FractionBelowOne = setting(0.9, "Decay of Adam's first moment.")
     beta_2: FractionBelowOne = setting(0.999, "Decay of Adam's second moment.")
     epsilon: PositiveNumber = setting(
-        1e-7, "Keeps the divisor above zero; added where Keras adds it (epsilon-hat)."
+        1e-7,
+        "Keeps the divisor above zero; added to the root of the corrected second moment, as in PyTorch.",
     )
     weight_decay: Annotated[Number, Field(ge=0)] = setting(
         0.0, "Decoupled weight decay of the kernels (AdamW)."

@@ -16,7 +16,7 @@ UNACCOUNTED = "NOT ACCOUNTED FOR"
 ACCOUNTED: dict[str, tuple[str, str]] = {
     "Adam: place of epsilon": (
         FORCED,
-        "PyTorch's epsilon is set at each step so that it has the effect of Keras'",
+        "Keras' epsilon is scaled at each step so that it has the effect of PyTorch's",
     ),
     "layers' own initialiser": (FORCED, "no effect: the initial weights replace what it made"),
     "layout of kernels": (FORCED, "converted when weights are set and read"),

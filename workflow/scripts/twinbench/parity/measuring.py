@@ -355,10 +355,6 @@ def _gradients(job: Job, make_backend: MakeBackend, prefix: str) -> Quantities:
     return found | {f"{prefix}loss": np.array(losses)}
 
 
-class _Enough(Exception):
-    pass
-
-
 def adam_steps(backend: ParityBackend, job: Job, phase: Phase, initial: Weights) -> Quantities:
     """The change of the weights after 1 and `ADAM_STEPS` updates with the same made-up gradients.
 
@@ -396,22 +392,13 @@ def _made_up_gradient(index: int, shape: tuple[int, ...]) -> np.ndarray:
 def loss_curve(backend: ParityBackend, job: Job, phase: Phase, steps: int) -> np.ndarray:
     """The loss of each of so many steps of training: float64 (steps,)."""
     losses: list[float] = []
-    before = 0.0
-
-    def after_step(done: int) -> None:
-        nonlocal before
-        total = backend.running_metrics(done)[0] * done
-        losses.append(total - before)
-        before = total
-        if len(losses) == steps:
-            raise _Enough
-
-    try:
-        for epoch in range(1, job.settings.epochs + 1):
-            before = 0.0
-            backend.train_epoch(job.plan(phase, epoch), 0, after_step)
-    except _Enough:
-        pass
+    for epoch in range(1, job.settings.epochs + 1):
+        plan, total = job.plan(phase, epoch), 0.0
+        backend.start_epoch(plan, 0)
+        for step in range(min(plan.steps, steps - len(losses))):
+            backend.train(step, step + 1)
+            before, total = total, backend.running_metrics(step + 1)[0] * (step + 1)
+            losses.append(total - before)
     return np.array(losses)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from twinbench.config.training import Training
 from twinbench.errors import InputError
 from twinbench.recipe.augmentation import augmentation_matrices
+from twinbench.recipe.dropout import dropout_keys, dropout_mask
 from twinbench.recipe.randomness import random_generator, step_seed
 from twinbench.recipe.schedule import Phase, learning_rate
 
@@ -15,24 +16,23 @@ from twinbench.recipe.schedule import Phase, learning_rate
 class EpochPlan:
     """One epoch of training, whichever backend executes it.
 
-    `seed` and `epoch`: which training and epoch, from 1.
+    `epoch`: which one, from 1.
     `input_size`: image size in pixels that the network gets.
     `order`: int64 (steps, batch), the training images of each step.
     `matrices`: float32 (steps, batch, 2, 3), their affine transforms, see `augmentation_matrices`.
     `learning_rates`: float64 (steps,), before each layer's multiplier.
-    `updates`: int64 (steps,), each step's number in its phase, from 1; torch's Adam needs it.
+    `dropout_keys`: int32 (steps, dropout layers, 2), from which masks are made, see `recipe.dropout`.
     `step_seeds`: int64 (steps,), seeds for a framework's own generator; empty unless native.
     `dropout`: fraction of dropped units.
     `dropout_units`: for each dropout layer in turn, the units it sees; empty in native runs.
     """
 
-    seed: int
     epoch: int
     input_size: int
     order: np.ndarray
     matrices: np.ndarray
     learning_rates: np.ndarray
-    updates: np.ndarray
+    dropout_keys: np.ndarray
     step_seeds: np.ndarray
     dropout: float
     dropout_units: tuple[int, ...]
@@ -42,14 +42,11 @@ class EpochPlan:
         return len(self.order)
 
     def dropout_masks(self, step: int) -> list[np.ndarray]:
-        """For each dropout layer what its input is multiplied with, float32 (batch, units).
-
-        Made when asked for: the masks of a whole epoch would take gigabytes.
-        """
+        """For each dropout layer what its input is multiplied with, float32 (batch, units)."""
         batch = self.order.shape[1]
         return [
-            dropout_mask(self.seed, self.epoch, step, layer, (batch, units), self.dropout)
-            for layer, units in enumerate(self.dropout_units)
+            dropout_mask(keys, (batch, units), self.dropout)
+            for keys, units in zip(self.dropout_keys[step], self.dropout_units, strict=True)
         ]
 
 
@@ -73,13 +70,12 @@ def plan_epoch(
     )
     rates = [learning_rate(phase, epoch, step, steps, settings.schedule) for step in range(steps)]
     return EpochPlan(
-        seed=seed,
         epoch=epoch,
         input_size=input_size,
         order=order,
         matrices=matrices.reshape(*order.shape, 2, 3),
         learning_rates=np.array(rates) * learning_rate_scale,
-        updates=(epoch - phase.first_epoch) * steps + np.arange(1, steps + 1),
+        dropout_keys=dropout_keys(seed, epoch, steps, len(dropout_units)),
         step_seeds=np.array(
             [step_seed(seed, epoch, step) for step in range(steps)]
             if settings.protocol == "native"
@@ -106,16 +102,3 @@ def sample_order(seed: int, epoch: int, images: int, batch_size: int) -> np.ndar
     steps = steps_per_epoch(images, batch_size)
     order = random_generator(seed, "order", epoch).permutation(images)
     return order[: steps * batch_size].reshape(steps, batch_size)
-
-
-def dropout_mask(
-    seed: int, epoch: int, step: int, layer: int, shape: tuple[int, ...], rate: float
-) -> np.ndarray:
-    """0 for a dropped unit, 1 / (1 - rate) for a kept one: float32 of the given shape.
-
-    `layer` counts the network's dropout layers from 0. The rate is met to 1 in 65,536.
-    """
-    values = random_generator(seed, "dropout", epoch, step, layer).integers(
-        0, 1 << 16, shape, dtype=np.uint16
-    )
-    return (values >= round(rate * (1 << 16))).astype(np.float32) / np.float32(1 - rate)

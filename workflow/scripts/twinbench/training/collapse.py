@@ -17,9 +17,7 @@ from twinbench.backends.backend import Probed
 from twinbench.training.job import Job
 
 _IMAGES = 64  # of the validation split
-# A probe took 0.6 to 1.8 % of the time of 25 steps (AlexNet for 32x32, batches of 32 and 128, two
-# cores).
-_PROBE_INTERVAL = 25
+_FIRST_PROBE = 25  # steps after the start; then after twice as many each time, and after each epoch
 _AT_CHANCE = 0.01  # nats from ln(classes)
 _DEAD_LAYER = 0.99  # fraction of units that no image activates
 _SAME_LOGITS = 1e-4  # std over the images, of the class where it is largest
@@ -56,7 +54,14 @@ class Probe:
 
 
 class Collapsed(Exception):
-    """Training has stopped making progress. The text says what was seen, why, and what to change."""
+    """Training has stopped making progress, seen `step` steps after its start.
+
+    The text says what was seen, why, and what to change.
+    """
+
+    def __init__(self, text: str, step: int) -> None:
+        super().__init__(text)
+        self.step = step
 
 
 class CollapseDetector:
@@ -79,10 +84,15 @@ class CollapseDetector:
         """The largest fraction of dead units in any layer, at the last probe."""
         return max(self._probes[-1].dead.values(), default=0.0) if self._probes else math.nan
 
-    def due(self, step: int) -> bool:
-        """Whether to probe `step` steps after the start; the loop also probes at the end of each
-        epoch."""
-        return step % _PROBE_INTERVAL == 0
+    def next_due(self, step: int) -> int:
+        """After how many steps since the start to probe next, if `step` are done: 25, 50, 100, 200 ...
+
+        The loop also probes at the end of each epoch. A probe waits for a GPU.
+        """
+        due = _FIRST_PROBE
+        while due <= step:
+            due *= 2
+        return due
 
     def probe(self, backend: Probed, step: int) -> None:
         """Probe now, `step` steps after the start of the training, 0 before the first step."""
@@ -92,11 +102,13 @@ class CollapseDetector:
         # The first probe is the reference; of the others only the recent ones matter.
         self._probes = [*self._probes[:1], *self._recent(step), self._probe(step, logits, dead)]
         if reason := next(self._reasons(backend), None):
-            raise Collapsed(reason)
+            raise Collapsed(reason, step)
 
     def _recent(self, step: int) -> list[Probe]:
-        since = step - self._patience - _PROBE_INTERVAL
-        return [probe for probe in self._probes[1:] if probe.step >= since]
+        """The probes after the first one, from the last that is `_patience` steps old."""
+        since = step - self._patience
+        old = [probe.step for probe in self._probes[1:] if probe.step <= since]
+        return [probe for probe in self._probes[1:] if probe.step >= max(old, default=0)]
 
     @property
     def _patience(self) -> int:

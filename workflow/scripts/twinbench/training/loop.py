@@ -24,6 +24,8 @@ from twinbench.training.progress import Progress
 
 log = logging.getLogger(__name__)
 
+_SECONDS_OF_A_PART = 1.0  # how long a backend trains before the loop looks after signals
+
 
 class Interrupted(Exception):
     """The process was asked to end; the state is saved. The text says where."""
@@ -113,34 +115,19 @@ def _train_epoch(
     `images_per_second` include validation, probes and checkpoints. A collapse ends the epoch: its
     row holds what there is.
     """
-    job, backend, detector = session.job, session.backend, session.detector
+    job, backend = session.job, session.backend
     plan = _plan(job, phase, epoch, position.history)
-    steps_before, steps_done = (epoch - 1) * plan.steps, position.step
     start = time.monotonic() - position.seconds
-
-    def after_step(done: int) -> None:
-        nonlocal steps_done
-        steps_done = done
-        session.progress.step(epoch, done, plan.steps)
-        if done == plan.steps or detector.due(steps_before + done):
-            detector.probe(backend, steps_before + done)
-        if done == plan.steps:
-            return  # what follows an epoch comes after its validation
-        stopping = session.interrupted()
-        if stopping or _checkpoint_is_due(session, done):
-            seconds = time.monotonic() - start
-            _save(session, _Position(position.history, position.selected, done, seconds))
-        if stopping:
-            raise Interrupted(f"in epoch {epoch} after step {done} of {plan.steps}")
-
     backend.input_size = plan.input_size
-    diagnosis = None
+    steps_done, diagnosis = position.step, None
     try:
-        if steps_before + position.step == 0:
-            detector.probe(backend, 0)
-        backend.train_epoch(plan, position.step, after_step)
+        for steps_done in _train_steps(session, plan, position.step):
+            if steps_done < plan.steps:  # what follows an epoch comes after its validation
+                seconds = time.monotonic() - start
+                between = _Position(position.history, position.selected, steps_done, seconds)
+                _save_if_due(session, plan, between)
     except Collapsed as collapsed:
-        diagnosis = str(collapsed)
+        diagnosis, steps_done = str(collapsed), collapsed.step - (epoch - 1) * plan.steps
     train_loss, train_accuracy = (
         backend.running_metrics(steps_done) if steps_done else (math.nan, math.nan)
     )
@@ -157,10 +144,37 @@ def _train_epoch(
         "train_accuracy": train_accuracy,
         "validation_loss": validation_loss,
         "validation_accuracy": validation_accuracy,
-        "dead_relus": detector.dead_relus,
+        "dead_relus": session.detector.dead_relus,
         "collapsed": diagnosis is not None,
     }
     return row, diagnosis
+
+
+def _train_steps(session: _Session, plan: EpochPlan, first: int) -> Iterator[int]:
+    """Execute a plan from its step `first` on, part by part; yields how many steps are done.
+
+    A part takes about a second, so that signals and checkpoints do not wait long. It ends early where
+    a probe or a checkpoint is due, and after the epoch. Raises `Collapsed`.
+    """
+    backend, detector, every = session.backend, session.detector, session.job.checkpoint_steps
+    before = (plan.epoch - 1) * plan.steps  # steps of the epochs before
+    if before + first == 0:
+        detector.probe(backend, 0)
+    backend.start_epoch(plan, first)
+    done, length = first, 1
+    while done < plan.steps:
+        last = min(done + length, plan.steps, detector.next_due(before + done) - before)
+        if every:
+            last = min(last, done + every - done % every)
+        start = time.monotonic()
+        backend.train(done, last)
+        seconds = max(time.monotonic() - start, 1e-9)
+        length = max(1, round(_SECONDS_OF_A_PART * (last - done) / seconds))
+        done = last
+        session.progress.step(plan.epoch, done, plan.steps)
+        if done == plan.steps or before + done == detector.next_due(before + done - 1):
+            detector.probe(backend, before + done)
+        yield done
 
 
 def _plan(job: Job, phase: Phase, epoch: int, history: History) -> EpochPlan:
@@ -169,10 +183,14 @@ def _plan(job: Job, phase: Phase, epoch: int, history: History) -> EpochPlan:
     return job.plan(phase, epoch, scale)
 
 
-def _checkpoint_is_due(session: _Session, done: int) -> bool:
-    """Whether to save within an epoch of which `done` steps are done."""
-    every = session.job.checkpoint_steps
-    return (every > 0 and done % every == 0) or session.interval.due_within_epoch()
+def _save_if_due(session: _Session, plan: EpochPlan, position: _Position) -> None:
+    """Save within an epoch where that is due. Raises `Interrupted`."""
+    every, done = session.job.checkpoint_steps, position.step
+    stopping = session.interrupted()
+    if stopping or (every and done % every == 0) or session.interval.due_within_epoch():
+        _save(session, position)
+    if stopping:
+        raise Interrupted(f"in epoch {plan.epoch} after step {done} of {plan.steps}")
 
 
 def _remaining_epochs(job: Job, done: int) -> Iterator[tuple[Phase, int]]:

@@ -1,7 +1,6 @@
 """Every setting of a PyTorch training that could make twins differ, read from the objects in use."""
 
 import inspect
-import math
 
 import torch
 from torch import nn
@@ -16,11 +15,11 @@ _FILL = {"border": "nearest", "zeros": "zeros"}  # grid_sample's words
 
 
 def describe(
-    job: Job, model: nn.Sequential, optimiser: torch.optim.Optimizer, update: int, types: dict
+    job: Job, model: nn.Sequential, optimiser: torch.optim.Optimizer, types: dict
 ) -> dict[str, Setting]:
-    """The settings, with the optimiser as it is at an `update`; `types` are the layers' output types."""
+    """The settings; `types` are the layers' output types."""
     return {
-        **_optimiser(job, model, optimiser, update),
+        **_optimiser(model, optimiser),
         **_layers(model),
         **_arithmetic(model, types),
         **_data(job, model),
@@ -28,29 +27,19 @@ def describe(
     }
 
 
-def _optimiser(
-    job: Job, model: nn.Sequential, optimiser: torch.optim.Optimizer, update: int
-) -> dict[str, Setting]:
-    group = optimiser.param_groups[0]
-    beta_1, beta_2 = group["betas"]
-    epsilon = group["eps"] * math.sqrt(1 - beta_2**update)
-    kind = type(optimiser).__name__
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
+def _optimiser(model: nn.Sequential, optimiser: torch.optim.Optimizer) -> dict[str, Setting]:
     groups = optimiser.param_groups
+    group = groups[0]
+    beta_1, beta_2 = group["betas"]
+    kind = type(optimiser).__name__
     kernels = {g["weight_decay"] * g["multiplier"] for g in groups if g["params"][0].ndim > 1}
     others = {g["weight_decay"] for g in groups if g["params"][0].ndim == 1}
     hooks = len(optimiser._optimizer_step_pre_hooks)
-    multipliers = {
-        names[id(g["params"][0])].split(".")[0].removesuffix("_normalisation"): g["multiplier"]
-        for g in groups
-    }
     return {
         "optimiser": Setting("Adam", f"{kind}(fused={group['fused']})"),
         "Adam: beta 1": Setting(f"{beta_1:g}", f"betas[0]={beta_1:g}"),
         "Adam: beta 2": Setting(f"{beta_2:g}", f"betas[1]={beta_2:g}"),
-        "Adam: epsilon (epsilon-hat)": Setting(
-            f"{epsilon:.4g}", f"eps={group['eps']:.4g} at update {update}"
-        ),
+        "Adam: epsilon": Setting(f"{group['eps']:.4g}", f"eps={group['eps']:.4g}"),
         "Adam: place of epsilon": Setting("beside the corrected moment", kind),
         "Adam: largest second moment (AMSGrad)": Setting(
             str(group["amsgrad"]), f"amsgrad={group['amsgrad']}"
@@ -59,10 +48,19 @@ def _optimiser(
         "weight decay of biases": Setting(_plain(others), f"decoupled, {kind}"),
         "clipping of gradients": Setting("none" if not hooks else "hooks", f"{hooks} hooks"),
         "learning rate multipliers": Setting(
-            ", ".join(f"{name} {value:g}" for name, value in multipliers.items()),
-            f"{len(groups)} parameter groups",
+            _multipliers(model, groups), f"{len(groups)} parameter groups"
         ),
     }
+
+
+def _multipliers(model: nn.Sequential, groups: list[dict]) -> str:
+    by_parameter = {id(p): group["multiplier"] for group in groups for p in group["params"]}
+    by_layer = {
+        name.split(".")[0].removesuffix("_normalisation"): by_parameter[id(parameter)]
+        for name, parameter in model.named_parameters()
+        if id(parameter) in by_parameter
+    }
+    return ", ".join(f"{layer} {multiplier:g}" for layer, multiplier in by_layer.items())
 
 
 def _plain(numbers: set[float]) -> str:
@@ -111,8 +109,8 @@ def _words(module: nn.Module) -> str:
                 f"max pooling {module.kernel_size}x{module.kernel_size}, stride {module.stride}, "
                 f"padding {module.padding}, rounded {rounded}"
             )
-        case nn.AdaptiveAvgPool2d():
-            return f"average pooling to {module.output_size}x{module.output_size}"
+        case network.AdaptiveAveragePooling():
+            return f"average pooling to {module.size}x{module.size}"
         case nn.BatchNorm2d():
             return (
                 f"batch normalisation, epsilon {module.eps:g}, "

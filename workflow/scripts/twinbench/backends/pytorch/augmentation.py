@@ -1,6 +1,5 @@
 """Normalisation, and the affine transform that rotates, shifts, flips and resizes."""
 
-import numpy as np
 import torch
 from torch.nn import functional
 from torchvision.transforms import v2
@@ -12,24 +11,36 @@ INTERPOLATION = "bilinear"
 PADDING = {"nearest": "border", "zeros": "zeros"}  # zero is the mean colour after normalisation
 
 
+class Normaliser:
+    """Normalisation with its constants on the device, so that a step copies nothing to it."""
+
+    def __init__(self, normalisation: Normalisation, device: torch.device) -> None:
+        self._mean = torch.as_tensor(normalisation.mean, dtype=torch.float32, device=device)
+        self._std = torch.as_tensor(normalisation.std, dtype=torch.float32, device=device)
+        self._channels = torch.tensor(normalisation.channels, device=device)
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """Images (batch, height, width, 3) as float32, channels in the network's order."""
+        return (images.index_select(-1, self._channels).float() - self._mean) / self._std
+
+
 def transform(
     images: torch.Tensor,
     matrices: torch.Tensor,
-    normalisation: Normalisation,
+    normaliser: Normaliser,
     output_size: int,
     fill: str,
 ) -> torch.Tensor:
     """The network's input: float32 (batch, 3, output_size, output_size), channels last in memory.
 
-    `images` are uint8 (batch, height, width, 3), `matrices` float32 (batch, 2, 3) as of
+    `images` are uint8 (batch, size, size, 3), `matrices` float32 (batch, 2, 3) as of
     `recipe.augmentation_matrices`. Interpolation is bilinear; `fill` (`nearest` or `zeros`) is what
     lies outside the image.
     """
-    normalised = _normalised(images, normalisation).permute(0, 3, 1, 2)
+    normalised = normaliser(images).permute(0, 3, 1, 2)
     positions = _positions(output_size, images.device) @ matrices.transpose(1, 2)
     # grid_sample wants -1 and 1 at the image's outer edges.
-    size = torch.tensor([images.shape[2], images.shape[1]], device=images.device)
-    grid = (2 * positions + 1) / size - 1
+    grid = (2 * positions + 1) / images.shape[1] - 1
     grid = grid.reshape(len(images), output_size, output_size, 2)
     transformed = functional.grid_sample(
         normalised, grid, mode=INTERPOLATION, padding_mode=PADDING[fill], align_corners=False
@@ -39,7 +50,7 @@ def transform(
 
 def transform_natively(
     images: torch.Tensor,
-    normalisation: Normalisation,
+    normaliser: Normaliser,
     output_size: int,
     augmentation: Augmentation | None,
 ) -> torch.Tensor:
@@ -65,21 +76,12 @@ def transform_natively(
             ]
         )
         prepared = torch.stack([transforms(image) for image in images])
-    normalised = _normalised(prepared.permute(0, 2, 3, 1), normalisation)
+    normalised = normaliser(prepared.permute(0, 2, 3, 1))
     return normalised.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
-
-
-def _normalised(images: torch.Tensor, normalisation: Normalisation) -> torch.Tensor:
-    """Images (batch, height, width, 3) as float32, channels in the network's order."""
-    mean, std = (
-        torch.as_tensor(value, dtype=torch.float32, device=images.device)
-        for value in (normalisation.mean, normalisation.std)
-    )
-    return (images[..., list(normalisation.channels)].float() - mean) / std
 
 
 def _positions(size: int, device: torch.device) -> torch.Tensor:
     """The output's pixels as rows (x, y, 1): float32 (size * size, 3)."""
-    y, x = np.mgrid[:size, :size].reshape(2, -1)
-    rows = np.stack([x, y, np.ones_like(x)], axis=1)
-    return torch.as_tensor(rows, dtype=torch.float32, device=device)
+    pixels = torch.arange(size, dtype=torch.float32, device=device)
+    y, x = torch.meshgrid(pixels, pixels, indexing="ij")
+    return torch.stack([x, y, torch.ones_like(x)], dim=-1).reshape(-1, 3)

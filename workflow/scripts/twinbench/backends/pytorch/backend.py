@@ -1,7 +1,6 @@
 """The PyTorch backend: see `twinbench.backends.backend`."""
 
-import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,8 +9,9 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional
 
-from twinbench.backends.backend import AfterStep, Tensors, with_prefix
+from twinbench.backends.backend import Tensors
 from twinbench.backends.pytorch import augmentation, network
+from twinbench.backends.pytorch.cuda_graph import captured
 from twinbench.files import written_atomically
 from twinbench.networks.weights import Weights
 from twinbench.recipe.augmentation import evaluation_matrices
@@ -21,6 +21,9 @@ from twinbench.training.job import Job
 from twinbench.training.precision import choose
 
 _EVALUATION_BATCH = 256
+_OWN_EPSILON = 1e-8  # the default of torch's Adam
+# The parameters that share a multiplier of the learning rate and a weight decay.
+Groups = dict[tuple[float, float], list[torch.nn.Parameter]]
 
 
 class Backend:
@@ -30,21 +33,27 @@ class Backend:
         _configure(job)
         self._job = job
         self.input_size = job.input_size
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._device = _device()
         self.precision = choose(job.settings.precision, _compute_capability(self._device))
         torch.manual_seed(job.seed)
         self._network = network.build(
             job.layers,
             job.settings.batch_normalisation,
             job.input_size,
-            own_dropout=job.settings.dropout if job.native else None,
+            dropout=job.settings.dropout,
+            own_masks=job.native,
         )
         self._network.to(self._device).to(memory_format=torch.channels_last)
         self._images = torch.from_numpy(job.train.images).to(self._device)
         self._labels = torch.from_numpy(job.train.labels).to(self._device)
+        self._normaliser = augmentation.Normaliser(job.normalisation, self._device)
         self._phase: Phase
         self._optimiser: torch.optim.Optimizer
+        self._plan: EpochPlan
+        self._plan_tensors: dict[str, torch.Tensor] = {}
+        self._step = torch.zeros(1, dtype=torch.int64, device=self._device)  # the next one's number
         self._metric_sums = torch.zeros(2, dtype=torch.float64, device=self._device)
+        self._execute: Callable[[], None] | None = None
         self.set_weights(
             job.with_pretrained(self.weights()) if job.native else job.initial_weights()
         )
@@ -54,63 +63,135 @@ class Backend:
         return torch.cuda.get_device_name() if self._device.type == "cuda" else "cpu"
 
     def start_phase(self, phase: Phase) -> None:
-        settings = self._job.settings.optimiser
+        decay = self._job.settings.optimiser.weight_decay
+        groups: Groups = {}
+        for layer, parameter in self._parameters_by_layer():
+            multiplier = phase.multipliers[layer]
+            parameter.requires_grad_(phase.trains(layer))
+            if phase.trains(layer):
+                # Kernels decay by the schedule's learning rate times the setting, biases not at all.
+                # AdamW multiplies with the group's learning rate, so the multiplier is divided out.
+                own_decay = decay / multiplier if parameter.ndim > 1 else 0.0
+                groups.setdefault((multiplier, own_decay), []).append(parameter)
+        if not groups:  # torch refuses to train nothing; the collapse detector reports it
+            groups[0.0, 0.0] = [torch.nn.Parameter(torch.zeros(1, device=self._device))]
+        self._optimiser = self._make_optimiser(groups)
+        self._phase = phase
+        self._execute = None
+
+    def _parameters_by_layer(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
         modules = dict(self._network.named_children())
-        groups = []
         for name in self._job.architecture.weighted_layers():
             for part in (modules[name], modules.get(f"{name}_normalisation")):
-                if part is None:
-                    continue
-                part.requires_grad_(phase.trains(name))
-                if phase.trains(name):
-                    groups += _parameter_groups(
-                        part, phase.multipliers[name], settings.weight_decay
-                    )
-        # torch refuses to train nothing; the collapse detector reports it.
-        groups = groups or [{"params": [torch.nn.Parameter(torch.zeros(1))], "multiplier": 0.0}]
-        self._optimiser = torch.optim.AdamW(
-            groups, betas=(settings.beta_1, settings.beta_2), fused=True
-        )
-        self._phase = phase
+                for parameter in part.parameters() if part is not None else ():
+                    yield name, parameter
 
-    def train_epoch(self, plan: EpochPlan, first_step: int, after_step: AfterStep) -> None:
+    def _make_optimiser(self, groups: Groups) -> torch.optim.Optimizer:
+        """Adam with a group for each multiplier and weight decay, its moments zero."""
+        settings = self._job.settings.optimiser
+        optimiser = torch.optim.AdamW(
+            [
+                {
+                    "params": parameters,
+                    "multiplier": multiplier,
+                    "weight_decay": decay,
+                    "lr": torch.zeros((), device=self._device),
+                }
+                for (multiplier, decay), parameters in groups.items()
+            ],
+            betas=(settings.beta_1, settings.beta_2),
+            fused=True,
+            capturable=self._device.type == "cuda",
+            eps=_OWN_EPSILON if self._job.native else settings.epsilon,
+        )
+        # torch makes the moments in the first step. They are needed before it, by a checkpoint that is
+        # restored and by a CUDA graph; a step without gradients at a learning rate of zero makes them.
+        for parameter in _parameters(optimiser):
+            parameter.grad = torch.zeros_like(parameter)
+        optimiser.step()
+        optimiser.zero_grad()
+        for state in optimiser.state.values():
+            state["step"].zero_()
+        return optimiser
+
+    def start_epoch(self, plan: EpochPlan, first_step: int) -> None:
         if first_step == 0:
             self._metric_sums.zero_()
+        self._set_plan(plan)
         self._set_training_mode()
-        for step in range(first_step, plan.steps):
-            images, labels = self._batch(plan, step)
-            self._set_step(plan, step)
-            self._optimiser.zero_grad()
-            loss, logits = self._loss(images, labels)
-            if loss.requires_grad:  # not with every layer frozen, see `start_phase`
-                loss.backward()
-            self._optimiser.step()
-            accuracy = (logits.argmax(dim=1) == labels).float().mean()
-            self._metric_sums += torch.stack([loss.detach(), accuracy]).double()
-            after_step(step + 1)
+
+    def _set_plan(self, plan: EpochPlan) -> None:
+        """Put the plan on the device: where the one before it was, if that had the same shapes."""
+        tensors = {
+            "order": torch.from_numpy(plan.order),
+            "matrices": torch.from_numpy(plan.matrices),
+            "learning_rates": torch.from_numpy(plan.learning_rates).float(),
+            "dropout_keys": torch.from_numpy(plan.dropout_keys),
+        }
+        before = {name: tensor.shape for name, tensor in self._plan_tensors.items()}
+        if before != {name: tensor.shape for name, tensor in tensors.items()}:
+            self._plan_tensors = {
+                name: torch.empty_like(t, device=self._device) for name, t in tensors.items()
+            }
+            self._execute = None
+        elif plan.input_size != self._plan.input_size:
+            self._execute = None
+        for name, tensor in tensors.items():
+            self._plan_tensors[name].copy_(tensor)
+        self._plan = plan
+
+    def train(self, first: int, last: int) -> None:
+        native = self._job.native
+        self._step.fill_(first)
+        if self._execute is None:
+            # Native augmentation draws from torch's generator on the host, which a graph cannot.
+            graph = self._device.type == "cuda" and not native
+            self._execute = (
+                captured(self._train_step, self._changed()) if graph else self._train_step
+            )
+        for step in range(first, last):
+            if native:  # its augmentation and dropout use the global generator
+                torch.manual_seed(int(self._plan.step_seeds[step]))
+            self._execute()
+            self._step += 1
+        if self._device.type == "cuda":
+            torch.cuda.synchronize()
+
+    def _train_step(self) -> None:
+        """One step of the plan, its number in `_step`. Nothing here waits for the device."""
+        images, labels = self._batch()
+        self._set_step()
+        self._optimiser.zero_grad()
+        loss, logits = self._loss(images, labels)
+        if loss.requires_grad:  # not with every layer frozen, see `start_phase`
+            loss.backward()
+        self._optimiser.step()
+        accuracy = (logits.argmax(dim=1) == labels).float().mean()
+        self._metric_sums += torch.stack([loss.detach(), accuracy]).double()
 
     def running_metrics(self, steps: int) -> tuple[float, float]:
         loss, accuracy = (self._metric_sums / steps).tolist()
         return loss, accuracy
 
     def logits(self, images: np.ndarray) -> np.ndarray:
-        outputs = []
+        on_device = torch.from_numpy(images).to(self._device)
         with self._evaluating(), torch.inference_mode(), self._autocast():
-            for start in range(0, len(images), _EVALUATION_BATCH):
-                batch = self._evaluation_input(images[start : start + _EVALUATION_BATCH])
-                outputs.append(self._network(batch).cpu().numpy())
-        return np.concatenate(outputs)
+            outputs = [
+                self._network(self._evaluation_input(batch))
+                for batch in on_device.split(_EVALUATION_BATCH)
+            ]
+            return torch.cat(outputs).cpu().numpy()
 
     def probe(self, images: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
         with self._evaluating(), torch.inference_mode(), self._autocast():
-            outputs = self._evaluation_input(images)
+            outputs = self._evaluation_input(torch.from_numpy(images).to(self._device))
             dead = {}
             for name, module in self._network.named_children():
                 outputs = module(outputs)
                 if isinstance(module, torch.nn.ReLU):
                     active = outputs.transpose(0, 1).flatten(1).gt(0).any(dim=1)
-                    dead[name.removesuffix("_relu")] = 1 - active.float().mean().item()
-        return outputs.cpu().numpy(), dead
+                    dead[name.removesuffix("_relu")] = 1 - active.float().mean()
+        return outputs.cpu().numpy(), {name: fraction.item() for name, fraction in dead.items()}
 
     def gradient_norms(self, images: np.ndarray, labels: np.ndarray) -> dict[str, float]:
         kernels = {
@@ -118,31 +199,36 @@ class Backend:
             for name, module in self._network.named_children()
             if isinstance(module, torch.nn.Conv2d | torch.nn.Linear) and module.weight.requires_grad
         }
+        inputs = torch.from_numpy(images).to(self._device)
         with self._evaluating():
             with self._autocast():
-                logits = self._network(self._evaluation_input(images))
+                logits = self._network(self._evaluation_input(inputs))
             loss = functional.cross_entropy(logits, torch.from_numpy(labels).to(self._device))
             gradients = torch.autograd.grad(loss, list(kernels.values()))
         return {n: g.norm().item() for n, g in zip(kernels, gradients, strict=True)}
 
     def state(self) -> Tensors:
-        tensors = {f"network/{n}": t for n, t in self._network.state_dict().items()}
-        for index, moments in self._optimiser.state_dict()["state"].items():
-            tensors |= {f"optimiser/{index}/{name}": t for name, t in moments.items()}
-        tensors["sums"] = self._metric_sums
         # Copies, since training goes on while they are written; memory order is not kept in a file.
-        return {n: np.array(t.detach().cpu().numpy(), order="C") for n, t in tensors.items()}
+        return {
+            name: np.array(tensor.detach().cpu().numpy(), order="C")
+            for name, tensor in self._state().items()
+        }
 
     def restore(self, state: Tensors) -> None:
-        tensors = {name: _channels_last(torch.from_numpy(t)) for name, t in state.items()}
-        self._network.load_state_dict(with_prefix(tensors, "network/"))
-        moments: dict[int, dict[str, torch.Tensor]] = {}
-        for name, tensor in with_prefix(tensors, "optimiser/").items():
-            index, moment = name.split("/")
-            moments.setdefault(int(index), {})[moment] = tensor
-        groups = self._optimiser.state_dict()["param_groups"]
-        self._optimiser.load_state_dict({"state": moments, "param_groups": groups})
-        self._metric_sums.copy_(tensors["sums"])
+        with torch.no_grad():
+            for name, tensor in self._state().items():
+                tensor.copy_(torch.from_numpy(state[name]))
+
+    def _state(self) -> dict[str, torch.Tensor]:
+        """The tensors themselves that a step changes, by name."""
+        tensors = {f"network/{n}": t for n, t in self._network.state_dict().items()}
+        for index, parameter in enumerate(_parameters(self._optimiser)):
+            moments = self._optimiser.state[parameter]
+            tensors |= {f"optimiser/{index}/{name}": t for name, t in moments.items()}
+        return tensors | {"sums": self._metric_sums}
+
+    def _changed(self) -> list[torch.Tensor]:
+        return list(self._state().values())
 
     def weights(self) -> Weights:
         return network.get_weights(self._network, self._job.layers, self._job.input_size)
@@ -156,30 +242,27 @@ class Backend:
         with written_atomically(path) as temporary:
             save_file({n: t.cpu().contiguous() for n, t in state.items()}, temporary)
 
-    def _batch(self, plan: EpochPlan, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """The network's input and the labels of a step."""
-        chosen = torch.from_numpy(plan.order[step]).to(self._device)
-        images, labels = self._images[chosen], self._labels[chosen]
+    def _batch(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """The network's input and the labels of the step."""
+        chosen = self._of_step("order")
+        images, labels = self._images.index_select(0, chosen), self._labels.index_select(0, chosen)
         if self._job.native:
-            # Native augmentation and dropout use the global generator.
-            torch.manual_seed(int(plan.step_seeds[step]))
             return self._native_input(images, training=True), labels
-        return self._input(images, plan.matrices[step], plan.input_size), labels
+        return self._input(images, self._of_step("matrices"), self._plan.input_size), labels
 
-    def _set_step(self, plan: EpochPlan, step: int) -> None:
-        """Learning rates, epsilon and dropout masks of a step."""
-        self._set_update(float(plan.learning_rates[step]), int(plan.updates[step]))
+    def _set_step(self) -> None:
+        """Learning rates and dropout masks of the step."""
+        self._set_learning_rates(self._of_step("learning_rates"))
         dropouts = [m for m in self._network if isinstance(m, network.MaskedDropout)]
-        for layer, mask in zip(dropouts, plan.dropout_masks(step), strict=True):
-            layer.set_mask(mask, self._device)
+        for layer, keys in zip(dropouts, self._of_step("dropout_keys"), strict=True):
+            layer.keys = keys
 
-    def _set_update(self, learning_rate: float, update: int) -> None:
-        """Each group's learning rate and, unless native, the epsilon that gives Keras' Adam step."""
-        settings = self._job.settings.optimiser
+    def _set_learning_rates(self, learning_rate: torch.Tensor) -> None:
         for group in self._optimiser.param_groups:
-            group["lr"] = learning_rate * group["multiplier"]
-            if not self._job.native:
-                group["eps"] = adam_epsilon(settings.epsilon, settings.beta_2, update)
+            group["lr"].copy_(learning_rate * group["multiplier"])
+
+    def _of_step(self, name: str) -> torch.Tensor:
+        return self._plan_tensors[name].index_select(0, self._step)[0]
 
     def _loss(
         self, images: torch.Tensor, labels: torch.Tensor
@@ -194,23 +277,22 @@ class Backend:
         enabled = self.precision == "bfloat16"
         return torch.autocast(self._device.type, torch.bfloat16, enabled=enabled)
 
-    def _evaluation_input(self, images: np.ndarray) -> torch.Tensor:
+    def _evaluation_input(self, images: torch.Tensor) -> torch.Tensor:
         """The network's input for uint8 images as they are."""
-        batch = torch.from_numpy(images).to(self._device)
         if self._job.native:
-            return self._native_input(batch, training=False)
+            return self._native_input(images, training=False)
         matrices = evaluation_matrices(len(images), self._job.image_size, self.input_size)
-        return self._input(batch, matrices, self.input_size)
+        on_device = torch.tensor(matrices, device=self._device)
+        return self._input(images, on_device, self.input_size)
 
-    def _input(self, images: torch.Tensor, matrices: np.ndarray, size: int) -> torch.Tensor:
+    def _input(self, images: torch.Tensor, matrices: torch.Tensor, size: int) -> torch.Tensor:
         fill = self._job.settings.augmentation.fill
-        transforms = torch.tensor(matrices, device=images.device)
-        return augmentation.transform(images, transforms, self._job.normalisation, size, fill)
+        return augmentation.transform(images, matrices, self._normaliser, size, fill)
 
     def _native_input(self, images: torch.Tensor, training: bool) -> torch.Tensor:
-        job = self._job
-        settings = job.settings.augmentation if training else None
-        return augmentation.transform_natively(images, job.normalisation, job.input_size, settings)
+        settings = self._job.settings.augmentation if training else None
+        size = self._job.input_size
+        return augmentation.transform_natively(images, self._normaliser, size, settings)
 
     @contextmanager
     def _evaluating(self) -> Iterator[None]:
@@ -229,20 +311,19 @@ class Backend:
                 module.train(self._phase.trains(name.removesuffix("_normalisation")))
 
 
-def adam_epsilon(epsilon_hat: float, beta_2: float, update: int) -> float:
-    """The epsilon with which torch's Adam takes Keras' step, at update number `update`, from 1.
+def _parameters(optimiser: torch.optim.Optimizer) -> Iterator[torch.nn.Parameter]:
+    for group in optimiser.param_groups:
+        yield from group["params"]
 
-    Keras adds epsilon to the root of the raw second moment (epsilon-hat in Kingma and Ba 2015,
-    section 2), torch to the root of the corrected one, which is larger by 1 / sqrt(1 -
-    beta_2**update).
-    """
-    return epsilon_hat / math.sqrt(1 - beta_2**update)
+
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _configure(job: Job) -> None:
     """Threads and determinism: what torch keeps for the whole process."""
     torch.set_num_threads(job.threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.use_deterministic_algorithms(True)
     # Otherwise each new tensor is filled before it is written; a step on two cores takes 1.08 times
     # as long.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
@@ -252,26 +333,3 @@ def _configure(job: Job) -> None:
 
 def _compute_capability(device: torch.device) -> tuple[int, int] | None:
     return torch.cuda.get_device_capability() if device.type == "cuda" else None
-
-
-def _parameter_groups(
-    module: torch.nn.Module, multiplier: float, weight_decay: float
-) -> list[dict]:
-    """A group for each parameter. Kernels decay by the schedule's learning rate times
-    `weight_decay`, biases not at all. AdamW multiplies with the group's learning rate, so the
-    multiplier is divided out."""
-    return [
-        {
-            "params": [parameter],
-            "multiplier": multiplier,
-            "weight_decay": weight_decay / multiplier if parameter.ndim > 1 else 0.0,
-        }
-        for parameter in module.parameters()
-    ]
-
-
-def _channels_last(tensor: torch.Tensor) -> torch.Tensor:
-    """The memory order of the network's own tensors, by which the fused optimiser pairs entries."""
-    if tensor.ndim < 4:
-        return tensor
-    return tensor.contiguous(memory_format=torch.channels_last)

@@ -11,6 +11,7 @@ from torch import nn
 from twinbench.networks import architectures
 from twinbench.networks.architectures import HEAD, Layer
 from twinbench.networks.weights import Weights
+from twinbench.recipe.dropout import halves, hashed, hashes_needed, threshold
 from twinbench.recipe.initial_weights import (
     BATCH_NORMALISATION_EPSILON,
     BATCH_NORMALISATION_MOMENTUM,
@@ -18,29 +19,53 @@ from twinbench.recipe.initial_weights import (
 
 
 class MaskedDropout(nn.Module):
-    """Dropout whose mask is given, so that both frameworks drop the same units.
+    """Dropout whose mask follows from given keys, so that both frameworks drop the same units.
 
-    Behind `Flatten`, `flattened` is the (height, width, channels) that were flattened: the masks count
-    units in that order, torch in the order channels, height, width.
+    `keys`, int32 (2,), belong to one training step: see `recipe.dropout`. Behind `Flatten`, `flattened`
+    is the (height, width, channels) that were flattened: masks count units in that order, torch in the
+    order channels, height, width.
     """
 
-    def __init__(self, units: int, flattened: tuple[int, ...] | None) -> None:
+    def __init__(self, units: int, flattened: tuple[int, ...] | None, rate: float) -> None:
         super().__init__()
-        self.units = units
+        self.units, self.rate = units, rate
         self._flattened = flattened
-        self._mask: torch.Tensor | None = None
-
-    def set_mask(self, mask: np.ndarray, device: torch.device) -> None:
-        """Give the mask of the next training step, float32 (batch, units)."""
-        if self._flattened:
-            mask = mask.reshape(-1, *self._flattened).transpose(0, 3, 1, 2).reshape(mask.shape)
-        self._mask = torch.from_numpy(np.ascontiguousarray(mask)).to(device)
+        self.keys: torch.Tensor | None = None
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        if not self.training:
-            return inputs
-        assert self._mask is not None, "no mask was set for this step"
-        return inputs * self._mask.to(inputs.dtype)
+        return inputs * self.mask(inputs) if self.training else inputs
+
+    def mask(self, inputs: torch.Tensor) -> torch.Tensor:
+        """As `recipe.dropout.dropout_mask`, in type, shape and order of the inputs."""
+        assert self.keys is not None, "no keys were set for this step"
+        numbers = torch.arange(
+            hashes_needed(inputs.numel()), dtype=torch.int32, device=inputs.device
+        )
+        values = torch.cat(halves(hashed(numbers, self.keys)))[: inputs.numel()]
+        kept = values >= threshold(self.rate)
+        if self._flattened:
+            kept = kept.reshape(-1, *self._flattened).permute(0, 3, 1, 2)
+        return kept.reshape(inputs.shape).to(inputs.dtype) * (1 / (1 - self.rate))
+
+
+class AdaptiveAveragePooling(nn.Module):
+    """As nn.AdaptiveAvgPool2d, whose backward pass adds in no fixed order on GPUs.
+
+    Output cell i of n covers the input from floor(i * size / n) to ceil((i + 1) * size / n).
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        pixels = torch.arange(inputs.shape[-1], device=inputs.device)
+        cells = torch.arange(self.size, device=inputs.device)[:, None]
+        starts = cells * len(pixels) // self.size
+        ends = -(-(cells + 1) * len(pixels) // self.size)
+        covered = (pixels >= starts) & (pixels < ends)
+        weights = (covered / (ends - starts)).to(inputs.dtype)
+        return torch.einsum("ih,jw,nchw->ncij", weights, weights, inputs)
 
 
 class Head(nn.Linear):
@@ -55,18 +80,25 @@ def build(
     layers: tuple[Layer, ...],
     batch_normalisation: bool,
     input_size: int,
-    own_dropout: float | None = None,
+    *,
+    dropout: float = 0.0,
+    own_masks: bool = False,
 ) -> nn.Sequential:
     """The network for inputs (batch, 3, input_size, input_size); its outputs are logits.
 
-    With `own_dropout`, a rate, torch makes the dropout masks; otherwise they are given from outside.
+    `dropout` is the fraction of dropped units. With `own_masks` torch chooses them, otherwise the keys
+    of a step do.
     """
     modules: OrderedDict[str, nn.Module] = OrderedDict()
     for layer, input_shape, flattened in _with_flattened(layers, input_size):
-        if isinstance(layer, architectures.Dropout) and own_dropout is not None:
-            modules[layer.name] = nn.Dropout(own_dropout)
+        if isinstance(layer, architectures.Dropout):
+            modules[layer.name] = (
+                nn.Dropout(dropout)
+                if own_masks
+                else MaskedDropout(input_shape[0], flattened, dropout)
+            )
             continue
-        modules[layer.name] = _module(layer, input_shape, flattened)
+        modules[layer.name] = _module(layer, input_shape)
         if isinstance(layer, architectures.Convolution):
             if batch_normalisation:
                 modules[f"{layer.name}_normalisation"] = nn.BatchNorm2d(
@@ -93,9 +125,7 @@ def _with_flattened(
             flattened = None
 
 
-def _module(
-    layer: Layer, input_shape: tuple[int, ...], flattened: tuple[int, ...] | None
-) -> nn.Module:
+def _module(layer: Layer, input_shape: tuple[int, ...]) -> nn.Module:
     match layer:
         case architectures.Convolution():
             return nn.Conv2d(
@@ -104,14 +134,13 @@ def _module(
         case architectures.MaxPooling():
             return nn.MaxPool2d(layer.size, layer.stride)
         case architectures.AdaptiveAveragePooling():
-            return nn.AdaptiveAvgPool2d(layer.size)
+            return AdaptiveAveragePooling(layer.size)
         case architectures.Flatten():
             return nn.Flatten()
-        case architectures.Dropout():
-            return MaskedDropout(input_shape[0], flattened)
         case architectures.Dense():
             kind = Head if layer.name == HEAD else nn.Linear
             return kind(input_shape[0], layer.units)
+    raise TypeError(f"no module for {layer}")
 
 
 def set_weights(

@@ -17,14 +17,16 @@ from twinbench.recipe.epoch_plan import EpochPlan
 
 class ParityBackend(Backend):
     def batch(self, plan: EpochPlan, step: int) -> tuple[np.ndarray, np.ndarray]:
-        images, labels = self._batch(plan, step)
+        self._go_to(plan, step)
+        images, labels = self._batch()
         return images.permute(0, 2, 3, 1).cpu().numpy(), labels.cpu().numpy()
 
     def loss_and_gradients(self, plan: EpochPlan, step: int) -> tuple[float, Weights]:
         job = self._job
         self._set_training_mode()
-        self._set_step(plan, step)
-        images, labels = self._batch(plan, step)
+        self._go_to(plan, step)
+        self._set_step()
+        images, labels = self._batch()
         self._optimiser.zero_grad()
         loss, _ = self._loss(images, labels)
         loss.backward()
@@ -33,13 +35,17 @@ class ParityBackend(Backend):
     def update(self, plan: EpochPlan, step: int, gradients: Weights) -> None:
         job = self._job
         network.set_gradients(self._network, gradients, job.layers, job.input_size)
-        self._set_update(float(plan.learning_rates[step]), int(plan.updates[step]))
+        self._go_to(plan, step)
+        self._set_step()
         self._optimiser.step()
 
+    def _go_to(self, plan: EpochPlan, step: int) -> None:
+        self._set_plan(plan)
+        self._step.fill_(step)
+
     def describe(self) -> dict[str, Setting]:
-        self._set_update(self._job.settings.learning_rate, update=1)
         types = self._output_types()
-        return audit.describe(self._job, self._network, self._optimiser, update=1, types=types)
+        return audit.describe(self._job, self._network, self._optimiser, types)
 
     def _output_types(self) -> dict[str, torch.dtype]:
         """The type in which each convolution and dense layer computes, seen in a forward pass."""

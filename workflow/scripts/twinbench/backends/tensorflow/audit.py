@@ -41,10 +41,13 @@ def _optimiser(model: keras.Sequential) -> dict[str, Setting]:
         ),
         "Adam: beta 1": Setting(f"{optimiser.beta_1:g}", f"beta_1={optimiser.beta_1:g}"),
         "Adam: beta 2": Setting(f"{optimiser.beta_2:g}", f"beta_2={optimiser.beta_2:g}"),
-        "Adam: epsilon (epsilon-hat)": Setting(
-            f"{optimiser.epsilon:.4g}", f"epsilon={optimiser.epsilon:.4g}"
+        "Adam: epsilon": Setting(
+            f"{optimiser.corrected_epsilon:.4g}",
+            f"corrected_epsilon={optimiser.corrected_epsilon:.4g}",
         ),
-        "Adam: place of epsilon": Setting("beside the raw moment", kind),
+        "Adam: place of epsilon": Setting(
+            "beside the raw moment, scaled as it is at each update", f"{kind}.raw_epsilon"
+        ),
         "Adam: largest second moment (AMSGrad)": Setting(
             str(optimiser.amsgrad), f"amsgrad={optimiser.amsgrad}"
         ),
@@ -148,7 +151,7 @@ def _words(layer: keras.layers.Layer, outer: int) -> str:
         case keras.layers.ReLU():
             return "ReLU"
         case network.MaskedDropout():
-            return f"dropout of {layer.mask.shape[1]} units"
+            return f"dropout of {layer.units} units"
     return type(layer).__name__
 
 

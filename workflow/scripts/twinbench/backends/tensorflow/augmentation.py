@@ -81,6 +81,7 @@ class Normalise(keras.layers.Layer):
 
 def _normalised(images: tf.Tensor, normalisation: Normalisation) -> tf.Tensor:
     """Images (batch, height, width, 3) as float32, channels in the network's order."""
-    pixels = tf.cast(tf.gather(images, normalisation.channels, axis=-1), tf.float32)
+    # In this order, since TensorFlow cannot gather bytes on a GPU.
+    pixels = tf.gather(tf.cast(images, tf.float32), normalisation.channels, axis=-1)
     mean = tf.constant(normalisation.mean, tf.float32)
     return (pixels - mean) / tf.constant(normalisation.std, tf.float32)

@@ -1,13 +1,13 @@
 """The TensorFlow backend, through Keras: see `twinbench.backends.backend`."""
 
-from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from twinbench.backends.backend import AfterStep, Tensors, with_prefix
+from twinbench.backends.backend import Tensors
 from twinbench.backends.tensorflow import augmentation, network
 from twinbench.files import written_atomically
 from twinbench.networks.weights import Weights
@@ -18,6 +18,15 @@ from twinbench.training.job import Job
 from twinbench.training.precision import choose
 
 _EVALUATION_BATCH = 256
+
+
+class PlanTensors(NamedTuple):
+    """An epoch's plan on the device, as of `EpochPlan`."""
+
+    order: tf.Tensor
+    matrices: tf.Tensor
+    learning_rates: tf.Tensor
+    dropout_keys: tf.Tensor
 
 
 class Backend:
@@ -31,12 +40,14 @@ class Backend:
         self._job = job
         self.input_size = job.input_size
         self._network = _native_network(job) if job.native else _harmonised_network(job)
-        # On the CPU: the augmentation runs there, one batch ahead of the training.
-        with tf.device("cpu"):
-            self._images = tf.constant(job.train.images)
-            self._labels = tf.one_hot(job.train.labels, job.classes)
+        # A variable, since TensorFlow gathers bytes on a GPU from variables alone.
+        self._images = tf.Variable(job.train.images, trainable=False)
+        self._labels = tf.one_hot(job.train.labels, job.classes)
+        self._plan: EpochPlan
+        self._plan_tensors: PlanTensors
+        self._train_steps = tf.function(self._steps)
+        self._predict = tf.function(self._logits, reduce_retracing=True)
         self._probe = tf.function(self._probe_layers)
-        self._resumed_metrics: Tensors = {}
         self.set_weights(
             job.with_pretrained(self.weights()) if job.native else job.initial_weights()
         )
@@ -62,7 +73,7 @@ class Backend:
                 decay=settings.optimiser.weight_decay,
                 beta_1=settings.optimiser.beta_1,
                 beta_2=settings.optimiser.beta_2,
-                **({} if self._job.native else {"epsilon": settings.optimiser.epsilon}),
+                corrected_epsilon=None if self._job.native else settings.optimiser.epsilon,
             ),
             keras.losses.CategoricalCrossentropy(
                 from_logits=True, label_smoothing=settings.label_smoothing
@@ -74,28 +85,59 @@ class Backend:
         self._network.optimizer.build(self._network.trainable_variables)
         dummy = tf.zeros((1, self._job.classes))
         self._network.compute_metrics(None, dummy, dummy)
+        self._train_steps = tf.function(self._steps)  # a graph for this optimiser
 
-    def train_epoch(self, plan: EpochPlan, first_step: int, after_step: AfterStep) -> None:
-        # One `fit` per epoch: each has its own sample order, and one may start in mid-epoch.
-        resumed = self._resumed_metrics if first_step else {}
-        schedule = ScheduleCallback(plan, first_step, after_step, resumed)
-        self._network.fit(
-            self._batches(plan, first_step), callbacks=[schedule], shuffle=False, verbose=0
+    def start_epoch(self, plan: EpochPlan, first_step: int) -> None:
+        if first_step == 0:
+            self._network.reset_metrics()
+        self._plan, self._plan_tensors = plan, plan_tensors(plan)
+
+    def train(self, first: int, last: int) -> None:
+        done = self._train_steps(
+            self._plan_tensors, tf.constant(first), tf.constant(last), self._plan.input_size
         )
-        self._resumed_metrics = {}
+        done.numpy()  # waits for a GPU
+
+    def _steps(self, plan: PlanTensors, first: tf.Tensor, last: tf.Tensor, size: int) -> tf.Tensor:
+        """Train from one step to another, all in one graph: nothing in it waits for Python."""
+        for step in tf.range(first, last):
+            # One after another, as nothing is gained by preparing many batches ahead.
+            tf.autograph.experimental.set_loop_options(parallel_iterations=1)
+            self._set_step(plan, step)
+            self._network.train_step(self._batch(plan, step, size))
+        return self._network.optimizer.iterations.value
+
+    def _set_step(self, plan: PlanTensors, step: tf.Tensor | int) -> None:
+        """Learning rate and dropout masks of a step."""
+        self._network.optimizer.learning_rate.assign(plan.learning_rates[step])
+        dropouts = [x for x in self._network.layers if isinstance(x, network.MaskedDropout)]
+        for index, layer in enumerate(dropouts):
+            layer.keys = plan.dropout_keys[step, index]
+
+    def _batch(
+        self, plan: PlanTensors, step: tf.Tensor | int, size: int
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The network's inputs and one-hot labels of a step."""
+        chosen = plan.order[step]
+        images = self._input(tf.gather(self._images, chosen), plan.matrices[step], size)
+        return images, tf.gather(self._labels, chosen)
 
     def running_metrics(self, steps: int) -> tuple[float, float]:
         result = self._network.get_metrics_result()
         return float(result["loss"]), float(result["accuracy"])
 
     def logits(self, images: np.ndarray) -> np.ndarray:
-        matrices = evaluation_matrices(len(images), self._job.image_size, self.input_size)
-        batches = tf.data.Dataset.from_tensor_slices((images, matrices)).batch(_EVALUATION_BATCH)
-        inputs = batches.map(partial(self._input, size=self.input_size))
-        return self._network.predict(_prefetched(inputs), verbose=0)
+        batches = [
+            self._predict(tf.constant(images[start : start + _EVALUATION_BATCH]), self.input_size)
+            for start in range(0, len(images), _EVALUATION_BATCH)
+        ]
+        return tf.concat(batches, axis=0).numpy()
+
+    def _logits(self, images: tf.Tensor, size: int) -> tf.Tensor:
+        return self._network(self._evaluation_input(images, size), training=False)
 
     def probe(self, images: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
-        logits, dead = self._probe(self._evaluation_input(images))
+        logits, dead = self._probe(tf.constant(images), self.input_size)
         return logits.numpy(), {name: float(fraction) for name, fraction in dead.items()}
 
     def gradient_norms(self, images: np.ndarray, labels: np.ndarray) -> dict[str, float]:
@@ -105,7 +147,8 @@ class Backend:
             if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense) and layer.trainable
         ]
         with tf.GradientTape() as tape:
-            logits = self._network(self._evaluation_input(images), training=False)
+            inputs = self._evaluation_input(tf.constant(images), self.input_size)
+            logits = self._network(inputs, training=False)
             loss = tf.reduce_mean(
                 tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
             )
@@ -123,8 +166,6 @@ class Backend:
         for part, variables in self._variables().items():
             for index, variable in enumerate(variables):
                 variable.assign(state[f"{part}/{index}"])
-        # `fit` resets the running metrics at its start; in mid-epoch they are put back after that.
-        self._resumed_metrics = with_prefix(state, "metrics/")
 
     def weights(self) -> Weights:
         return network.get_weights(self._network)
@@ -139,22 +180,13 @@ class Backend:
             job.layers,
             job.settings.batch_normalisation,
             job.input_size,
-            own_dropout=job.settings.dropout,
+            dropout=job.settings.dropout,
+            own_masks=True,
             any_size=_changes_size(job),
         )
         network.set_weights(plain, self.weights())
         with written_atomically(path) as temporary:
             plain.save(temporary)
-
-    def _batches(self, plan: EpochPlan, first_step: int) -> tf.data.Dataset:
-        """The plan's steps: the network's inputs and one-hot labels, prepared one batch ahead."""
-
-        def batch(chosen: tf.Tensor, matrices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            images = self._input(tf.gather(self._images, chosen), matrices, plan.input_size)
-            return images, tf.gather(self._labels, chosen)
-
-        steps = (plan.order[first_step:], plan.matrices[first_step:])
-        return _prefetched(tf.data.Dataset.from_tensor_slices(steps).map(batch))
 
     def _input(self, images: tf.Tensor, matrices: tf.Tensor, size: int) -> tf.Tensor:
         if self._job.native:  # then the network's own first layers do it
@@ -162,14 +194,15 @@ class Backend:
         fill = self._job.settings.augmentation.fill
         return augmentation.transform(images, matrices, self._job.normalisation, size, fill)
 
-    def _evaluation_input(self, images: np.ndarray) -> tf.Tensor:
+    def _evaluation_input(self, images: tf.Tensor, size: int) -> tf.Tensor:
         """The network's input for uint8 images as they are."""
-        matrices = evaluation_matrices(len(images), self._job.image_size, self.input_size)
-        return self._input(tf.constant(images), tf.constant(matrices), self.input_size)
+        matrix = tf.constant(evaluation_matrices(1, self._job.image_size, size))
+        matrices = tf.broadcast_to(matrix, (tf.shape(images)[0], 2, 3))
+        return self._input(images, matrices, size)
 
-    def _probe_layers(self, images: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    def _probe_layers(self, images: tf.Tensor, size: int) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """Logits, and for each ReLU layer the fraction of its units that no image activates."""
-        outputs, dead = images, {}
+        outputs, dead = self._evaluation_input(images, size), {}
         for layer in self._network.layers:
             modes = {"training": False} if _has_modes(layer) else {}
             outputs = layer(outputs, **modes)
@@ -191,13 +224,18 @@ class LayerwiseAdam(keras.optimizers.Adam):
     """Adam whose learning rate is multiplied for each trainable variable of the network.
 
     Only kernels decay, by learning rate times `decay` whatever the multiplier (decoupled, as in
-    Loshchilov and Hutter 2019); Keras' own `weight_decay` decays biases too.
+    Loshchilov and Hutter 2019); Keras' own `weight_decay` decays biases too. `corrected_epsilon` is
+    added to the root of the corrected second moment, as in algorithm 1 of Kingma and Ba 2015 and in
+    PyTorch; None leaves Keras its own epsilon, beside the raw moment.
     """
 
-    def __init__(self, multipliers: list[float], decay: float, **arguments) -> None:
+    def __init__(
+        self, multipliers: list[float], decay: float, corrected_epsilon: float | None, **arguments
+    ) -> None:
         super().__init__(**arguments)
         self.multipliers = multipliers
         self.decay = decay
+        self.corrected_epsilon = corrected_epsilon
 
     def update_step(self, gradient, variable, learning_rate):
         if self.decay and len(variable.shape) > 1:
@@ -215,41 +253,29 @@ class LayerwiseAdam(keras.optimizers.Adam):
             lr=learning_rate * self.multipliers[index],
             beta1=self.beta_1,
             beta2=self.beta_2,
-            epsilon=self.epsilon,
+            epsilon=self.raw_epsilon(update),
             grad=gradient,
         )
 
+    def raw_epsilon(self, update: tf.Tensor) -> tf.Tensor | float:
+        """What is added to the root of the raw second moment at an update, counted from 1.
 
-class ScheduleCallback(keras.callbacks.Callback):
-    """Sets the learning rate and dropout masks of each step from the plan, and reports each step.
-
-    Keras' own schedules count from their own start; a plan counts from the start of the training.
-    """
-
-    def __init__(
-        self, plan: EpochPlan, first_step: int, after_step: AfterStep, resumed_metrics: Tensors
-    ) -> None:
-        super().__init__()
-        self._plan, self._first_step = plan, first_step
-        self._after_step, self._resumed_metrics = after_step, resumed_metrics
-
-    def on_epoch_begin(self, epoch, logs=None):
-        for index, value in self._resumed_metrics.items():
-            self.model.metrics_variables[int(index)].assign(value)
-
-    def on_train_batch_begin(self, batch, logs=None):
-        set_step(self.model, self._plan, self._first_step + batch)
-
-    def on_train_batch_end(self, batch, logs=None):
-        self._after_step(self._first_step + batch + 1)
+        The corrected moment is the raw one divided by 1 - beta_2**update, and epsilon shrinks with it
+        (Kingma and Ba 2015, end of section 2).
+        """
+        if self.corrected_epsilon is None:
+            return self.epsilon
+        return self.corrected_epsilon * tf.sqrt(1 - self.beta_2**update)
 
 
-def set_step(model: keras.Sequential, plan: EpochPlan, step: int) -> None:
-    """Set the learning rate and the dropout masks of a step."""
-    model.optimizer.learning_rate.assign(float(plan.learning_rates[step]))
-    dropouts = [layer for layer in model.layers if isinstance(layer, network.MaskedDropout)]
-    for layer, mask in zip(dropouts, plan.dropout_masks(step), strict=True):
-        layer.mask.assign(mask)
+def plan_tensors(plan: EpochPlan) -> PlanTensors:
+    return PlanTensors(
+        order=tf.constant(plan.order),
+        matrices=tf.constant(plan.matrices),
+        learning_rates=tf.constant(plan.learning_rates, tf.float32),
+        # TensorFlow computes with int32 on the host even where a GPU is used, with uint32 on the GPU.
+        dropout_keys=tf.constant(plan.dropout_keys.astype(np.uint32)),
+    )
 
 
 def _harmonised_network(job: Job) -> keras.Sequential:
@@ -257,7 +283,7 @@ def _harmonised_network(job: Job) -> keras.Sequential:
         job.layers,
         job.settings.batch_normalisation,
         job.input_size,
-        batch_size=job.settings.batch_size,
+        dropout=job.settings.dropout,
         any_size=_changes_size(job),
     )
 
@@ -273,21 +299,14 @@ def _native_network(job: Job) -> keras.Sequential:
         job.layers,
         job.settings.batch_normalisation,
         job.input_size,
-        own_dropout=job.settings.dropout,
+        dropout=job.settings.dropout,
+        own_masks=True,
     )
     settings = job.settings.augmentation
     first = augmentation.native_layers(job.normalisation, job.input_size, settings)
     return keras.Sequential(
         [keras.Input((job.image_size, job.image_size, 3)), *first, *plain.layers]
     )
-
-
-def _prefetched(batches: tf.data.Dataset) -> tf.data.Dataset:
-    """The batches, one prepared ahead. Autotuning is off: its thread delays the end of each epoch,
-    by up to the epoch's own duration on CPUs."""
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    return batches.prefetch(1).with_options(options)
 
 
 def _has_modes(layer: keras.layers.Layer) -> bool:

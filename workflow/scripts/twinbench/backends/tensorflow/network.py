@@ -2,10 +2,12 @@
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from twinbench.networks import architectures
 from twinbench.networks.architectures import HEAD, Layer
 from twinbench.networks.weights import Weights
+from twinbench.recipe.dropout import halves, hashed, hashes_needed, threshold
 from twinbench.recipe.initial_weights import (
     BATCH_NORMALISATION_EPSILON,
     BATCH_NORMALISATION_MOMENTUM,
@@ -13,27 +15,28 @@ from twinbench.recipe.initial_weights import (
 
 
 class MaskedDropout(keras.layers.Layer):
-    """Dropout whose mask is given, so that both frameworks drop the same units.
+    """Dropout whose mask follows from given keys, so that both frameworks drop the same units.
 
-    `mask` is float32 (batch, units), assigned before each training step. Saved models have Keras' own
-    layer in its place.
+    `keys`, uint32 (2,), belong to one training step and are set before it: see `recipe.dropout`. Saved
+    models have Keras' own layer in its place.
     """
 
-    def __init__(self, batch_size: int, **arguments) -> None:
+    def __init__(self, units: int, rate: float, **arguments) -> None:
         super().__init__(**arguments)
-        self.batch_size = batch_size
-
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        self.mask = self.add_weight(
-            shape=(self.batch_size, *input_shape[1:]),
-            initializer="ones",
-            dtype="float32",
-            trainable=False,
-            name="mask",
-        )
+        self.units, self.rate = units, rate
+        self.keys: tf.Tensor | None = None
 
     def call(self, inputs, training: bool = False):
-        return inputs * keras.ops.cast(self.mask, inputs.dtype) if training else inputs
+        return inputs * self.mask(inputs) if training else inputs
+
+    def mask(self, inputs: tf.Tensor) -> tf.Tensor:
+        """As `recipe.dropout.dropout_mask`, in type and shape of the inputs."""
+        size = inputs.shape.num_elements()
+        numbers = tf.constant(np.arange(hashes_needed(size), dtype=np.uint32))
+        shift = tf.bitwise.right_shift
+        values = tf.concat(halves(hashed(numbers, self.keys, shift), shift), axis=0)[:size]
+        kept = tf.reshape(values >= threshold(self.rate), inputs.shape)
+        return tf.cast(kept, inputs.dtype) * (1 / (1 - self.rate))
 
 
 @keras.saving.register_keras_serializable(package="twinbench")
@@ -66,23 +69,23 @@ def build(
     batch_normalisation: bool,
     input_size: int,
     *,
-    own_dropout: float | None = None,
-    batch_size: int = 1,
+    dropout: float,
+    own_masks: bool = False,
     any_size: bool = False,
 ) -> keras.Sequential:
     """The network for inputs (batch, input_size, input_size, 3); its outputs are float32 logits.
 
-    With `own_dropout`, a rate, Keras makes the dropout masks; otherwise they are given from outside, for
-    batches of `batch_size`. With `any_size` it takes images of other sizes too.
+    `dropout` is the fraction of dropped units. With `own_masks` Keras chooses them, otherwise the keys
+    of a step do. With `any_size` the network takes images of other sizes too.
     """
     size = None if any_size else input_size
     network = [keras.Input((size, size, 3))]
     for layer, input_shape, _ in architectures.shapes(layers, input_size):
         if isinstance(layer, architectures.Dropout):
             network.append(
-                MaskedDropout(batch_size, name=layer.name)
-                if own_dropout is None
-                else keras.layers.Dropout(own_dropout, name=layer.name)
+                keras.layers.Dropout(dropout, name=layer.name)
+                if own_masks
+                else MaskedDropout(input_shape[0], dropout, name=layer.name)
             )
             continue
         network += _layers(layer, input_shape)

@@ -1,6 +1,5 @@
 """What the parity suite needs of TensorFlow: see `twinbench.parity.measuring`."""
 
-from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from twinbench.backends.tensorflow import audit, network
-from twinbench.backends.tensorflow.backend import Backend, set_step
+from twinbench.backends.tensorflow.backend import Backend, plan_tensors
 from twinbench.networks.architectures import Architecture
 from twinbench.networks.weights import Weights
 from twinbench.parity.measuring import LibraryReference, Setting
@@ -17,21 +16,14 @@ from twinbench.recipe.epoch_plan import EpochPlan
 
 
 class ParityBackend(Backend):
-    _pipeline: tuple[EpochPlan, int, Iterator] | None = None  # a plan, the next step, its batches
-
     def batch(self, plan: EpochPlan, step: int) -> tuple[np.ndarray, np.ndarray]:
-        # One pipeline serves steps that are asked for in turn, as in training; each costs a trace.
-        if self._pipeline and self._pipeline[0] is plan and self._pipeline[1] == step:
-            batches = self._pipeline[2]
-        else:
-            batches = iter(self._batches(plan, step))
-        images, labels = next(batches)
-        self._pipeline = (plan, step + 1, batches)
+        images, labels = self._batch(plan_tensors(plan), step, plan.input_size)
         return images.numpy(), np.argmax(labels, axis=1)
 
     def loss_and_gradients(self, plan: EpochPlan, step: int) -> tuple[float, Weights]:
-        images, labels = next(iter(self._batches(plan, step)))
-        set_step(self._network, plan, step)
+        tensors = plan_tensors(plan)
+        images, labels = self._batch(tensors, step, plan.input_size)
+        self._set_step(tensors, step)
         trained = network.named_variables(self._network, trainable=True)
         with tf.GradientTape() as tape:
             outputs = self._network(images, training=True)
@@ -42,7 +34,7 @@ class ParityBackend(Backend):
         }
 
     def update(self, plan: EpochPlan, step: int, gradients: Weights) -> None:
-        set_step(self._network, plan, step)
+        self._set_step(plan_tensors(plan), step)
         trained = network.named_variables(self._network, trainable=True)
         self._network.optimizer.apply(
             [tf.constant(gradients[name]) for name in trained], list(trained.values())

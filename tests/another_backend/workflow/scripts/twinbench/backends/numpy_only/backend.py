@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from scipy.special import log_softmax
-from twinbench.backends.backend import AfterStep, Tensors
+from twinbench.backends.backend import Tensors
 from twinbench.backends.numpy_only import augmentation, network
 from twinbench.errors import InputError
 from twinbench.networks import weights
@@ -35,23 +35,27 @@ class Backend:
         self._sums = np.zeros(2)
         self._phase: Phase
         self._moments: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        self._updates = 0  # of the phase
+        self._plan: EpochPlan
 
     def start_phase(self, phase: Phase) -> None:
-        self._phase = phase
+        self._phase, self._updates = phase, 0
         self._moments = {
             name: (np.zeros_like(value), np.zeros_like(value))
             for name, value in self._weights.items()
             if phase.trains(name.split("/")[0])
         }
 
-    def train_epoch(self, plan: EpochPlan, first_step: int, after_step: AfterStep) -> None:
+    def start_epoch(self, plan: EpochPlan, first_step: int) -> None:
+        self._plan = plan
         if first_step == 0:
             self._sums[:] = 0
-        for step in range(first_step, plan.steps):
-            loss, accuracy, gradients = self._step(plan, step)
-            self._update(plan, step, gradients)
+
+    def train(self, first: int, last: int) -> None:
+        for step in range(first, last):
+            loss, accuracy, gradients = self._step(self._plan, step)
+            self._update(self._plan, step, gradients)
             self._sums += loss, accuracy
-            after_step(step + 1)
 
     def running_metrics(self, steps: int) -> tuple[float, float]:
         loss, accuracy = (self._sums / steps).tolist()
@@ -77,7 +81,7 @@ class Backend:
         tensors = {f"network/{name}": value.copy() for name, value in self._weights.items()}
         for name, (first, second) in self._moments.items():
             tensors |= {f"first/{name}": first.copy(), f"second/{name}": second.copy()}
-        return tensors | {"sums": self._sums.copy()}
+        return tensors | {"sums": self._sums.copy(), "updates": np.array(self._updates)}
 
     def restore(self, state: Tensors) -> None:
         self._weights = {name: state[f"network/{name}"].copy() for name in self._weights}
@@ -85,7 +89,7 @@ class Backend:
             name: (state[f"first/{name}"].copy(), state[f"second/{name}"].copy())
             for name in self._moments
         }
-        self._sums = state["sums"].copy()
+        self._sums, self._updates = state["sums"].copy(), int(state["updates"])
 
     def weights(self) -> Weights:
         return {name: value.copy() for name, value in self._weights.items()}
@@ -133,15 +137,16 @@ class Backend:
         return float(-(targets * logs).sum(axis=1).mean()), accuracy, trained
 
     def _update(self, plan: EpochPlan, step: int, gradients: Weights) -> None:
-        """Adam as in Kingma and Ba 2015, section 2, with epsilon-hat, and decoupled decay."""
-        settings, update = self._job.settings.optimiser, int(plan.updates[step])
-        rate = float(plan.learning_rates[step])
-        correction = math.sqrt(1 - settings.beta_2**update) / (1 - settings.beta_1**update)
+        """Adam as in algorithm 1 of Kingma and Ba 2015, and decoupled decay."""
+        self._updates += 1
+        settings, rate = self._job.settings.optimiser, float(plan.learning_rates[step])
+        corrections = [1 - beta**self._updates for beta in (settings.beta_1, settings.beta_2)]
         for name, gradient in gradients.items():
             value, (first, second) = self._weights[name], self._moments[name]
             if value.ndim > 1:
                 value -= value * np.float32(rate * settings.weight_decay)
             first += (gradient - first) * np.float32(1 - settings.beta_1)
             second += (gradient**2 - second) * np.float32(1 - settings.beta_2)
-            factor = np.float32(rate * self._phase.multipliers[name.split("/")[0]] * correction)
-            value -= factor * first / (np.sqrt(second) + np.float32(settings.epsilon))
+            factor = np.float32(rate * self._phase.multipliers[name.split("/")[0]] / corrections[0])
+            root = np.sqrt(second / np.float32(corrections[1]))
+            value -= factor * first / (root + np.float32(settings.epsilon))

@@ -26,7 +26,7 @@ class ParityBackend(Backend):
         types = sorted({str(value.dtype) for value in self._weights.values()})
         return {
             "optimiser": Setting("Adam", "Backend._update"),
-            "Adam: epsilon (epsilon-hat)": Setting(f"{epsilon:.4g}", "beside the raw moment"),
+            "Adam: epsilon": Setting(f"{epsilon:.4g}", "Backend._update"),
             "parameters": Setting(str(sum(v.size for v in self._weights.values())), "size"),
             "type of the weights": Setting(" and ".join(types), "dtype"),
         }
