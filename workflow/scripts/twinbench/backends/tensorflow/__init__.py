@@ -1,6 +1,9 @@
 """The TensorFlow backend, through Keras. Nothing here imports the other framework."""
 
+import ctypes
 import os
+import sysconfig
+from pathlib import Path
 
 MODEL_SUFFIX = "keras"
 
@@ -11,3 +14,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # oneDNN's kernels, as torch uses: by default TensorFlow takes them on some processors only. On a Zen 3
 # (no AVX-512) they make a training step 1.9 times as fast.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+# TensorFlow 2.21 searches the folders of the CUDA wheels, but not cuSOLVER's, and uses no GPU if one of
+# the libraries cannot be loaded. One that is loaded already is found by its name.
+_CUSOLVER = Path(sysconfig.get_path("platlib"), "nvidia/cusolver/lib/libcusolver.so.11")
+if _CUSOLVER.exists():
+    ctypes.CDLL(str(_CUSOLVER))
