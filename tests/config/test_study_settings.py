@@ -52,6 +52,17 @@ def test_a_run_may_override_a_setting_with_its_default():
     assert resolved.training("pytorch-scratch").dropout == 0.3
 
 
+def test_how_many_jobs_share_a_gpu_is_the_studys_and_no_setting_of_a_run():
+    resolved = study({"training.jobs_per_gpu": 4})
+    assert resolved.config.training.jobs_per_gpu == 4
+    for settings in (resolved.training("pytorch-scratch"), resolved.pretraining("alexnet")):
+        assert "jobs_per_gpu" not in settings.model_dump()
+    with pytest.raises(InputError, match=r"runs\.pytorch-scratch.*jobs_per_gpu"):
+        study({"runs.pytorch-scratch.jobs_per_gpu": 4})
+    with pytest.raises(InputError, match=r"training\.jobs_per_gpu"):
+        study({"training.jobs_per_gpu": 0})
+
+
 def test_the_scratch_twins_have_the_same_settings():
     resolved = study()
     assert resolved.training("pytorch-scratch") == resolved.training("tensorflow-scratch")

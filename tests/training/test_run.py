@@ -2,12 +2,17 @@
 
 import csv
 import json
+import os
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from pretended import GPU_A, Machine
 from support import TINY_RESIZABLE, make_job, training_arguments, training_settings
+from twinbench.analysis import reading
 from twinbench.config.arguments import to_arguments
+from twinbench.parity.settings import Case
+from twinbench.provenance import Accelerator
 
 ALL_FROZEN = ["conv", "dense", "head"]
 
@@ -31,12 +36,74 @@ def test_history_predictions_and_provenance_hold_what_the_analysis_reads(tmp_pat
     assert record["dataset"]["train_images"] == 48
     assert record["dataset"]["sha256"].keys() == {"train", "validation", "test"}
     assert record["versions"].keys() >= {"python", "torch", "numpy"}
+    assert record["accelerator"] is None and record["device_note"] is None  # on the CPU
+    assert record["device"].startswith("CPU (")
     assert record["git"].keys() == {"commit", "dirty"}
     expected = {"run": "run", "seed": 1, "framework": "pytorch", "model": "tiny", "threads": 1}
     expected |= {"precision": "float32", "status": "completed", "diagnosis": None, "epochs_run": 2}
     assert {key: record[key] for key in expected} == expected
     assert record["total_seconds"] >= sum(float(row["seconds"]) for row in rows)
     assert not list(tmp_path.glob(".checkpoint*"))
+
+
+@pytest.fixture
+def unusable_gpu(tmp_path, monkeypatch):
+    """A GPU that the driver lists and no framework can use."""
+    machine = Machine(tmp_path)
+    machine.lists(f"GPU 0: X (UUID: {GPU_A})\n")
+    monkeypatch.setenv("PATH", f"{machine.programs}:{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+
+def test_a_gpu_that_the_framework_cannot_use_is_noted_in_the_log_and_in_the_provenance(
+    tmp_path, run_script, unusable_gpu, caplog
+):
+    arguments = training_arguments(make_job(epochs=1), "pytorch", tmp_path)
+    assert run_script("train.py", [*arguments, "--jobs-per-gpu", "2"]) == 0
+    record = json.loads((tmp_path / "provenance.json").read_text())
+    assert "make .venv GPU=yes" in record["device_note"]
+    assert caplog.messages.count(record["device_note"]) == 1
+    assert record["accelerator"] is None
+
+
+def test_provenance_holds_the_gpu_its_software_and_how_many_jobs_may_share_it(
+    tmp_path, run_script, monkeypatch
+):
+    found = Accelerator("NVIDIA A100", compute_capability="8.0", cuda="13.0", cudnn="9.24.0")
+    monkeypatch.setattr("twinbench.backends.pytorch.accelerator.accelerator", lambda: found)
+    monkeypatch.setattr("twinbench.training.gpus.driver_version", lambda: "580.95.05")
+    arguments = training_arguments(make_job(epochs=1), "pytorch", tmp_path)
+    assert run_script("train.py", [*arguments, "--jobs-per-gpu", "2"]) == 0
+    read = reading.read_provenance(tmp_path / "provenance.json").accelerator
+    assert read == reading.Accelerator(
+        compute_capability="8.0",
+        driver="580.95.05",
+        cuda="13.0",
+        cudnn="9.24.0",
+        jobs_per_gpu=2,
+    )
+
+
+def test_a_pretraining_without_its_gpu_is_noted_in_the_log(pretrain, unusable_gpu, caplog):
+    assert pretrain(0.001) == 0
+    assert len([text for text in caplog.messages if "make .venv GPU=yes" in text]) == 1
+
+
+@pytest.mark.parametrize("framework", ["pytorch", "tensorflow"])
+def test_measuring_parity_without_its_gpu_is_noted_in_the_log(
+    framework, tmp_path, run_script, unusable_gpu, caplog
+):
+    job = make_job(images=80)
+    training_arguments(job, framework, tmp_path)  # writes the splits
+    case = Case(model="tiny", weights="none", weights_id=None, training=job.settings, steps=5)
+    settings = {"seed": 1, "cases": {"tiny": case}}
+    files = {"train": "train.safetensors", "validation": "validation.safetensors"}
+    files |= {"output": "measured.st", "trained-output": "trained.st"}
+    words = [word for name, file in files.items() for word in (f"--{name}", str(tmp_path / file))]
+    arguments = [*to_arguments(settings).values(), f"--backend={framework}", "--threads=1", *words]
+    assert run_script("measure_parity.py", arguments) == 0
+    assert len([text for text in caplog.messages if "make .venv GPU=yes" in text]) == 1
 
 
 def test_a_recorded_collapse_has_its_files_and_its_diagnosis(tmp_path, run_script):

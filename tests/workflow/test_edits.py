@@ -195,6 +195,7 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
     "README": (file("README.md"), set()),
     "a comment in the config": (file("config/config.yaml"), set()),
     "a profile": (file("profiles/default/config.yaml", new="\nretries: 1\n"), set()),
+    "jobs that may share a GPU": (setting("training.jobs_per_gpu", 4), set()),
     "a rule's message": (
         file(TRAINING_RULES, 'message:\n            "', 'message:\n            "Now: '),
         set(),
@@ -214,6 +215,10 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
     "TensorFlow's augmentation": (
         module("backends/tensorflow/augmentation"),
         WEIGHTS["tensorflow"] | TENSORFLOW | ANALYSIS | PARITY,
+    ),
+    "what PyTorch says of its GPU": (
+        module("backends/pytorch/accelerator"),
+        PYTORCH | ANALYSIS | PARITY,
     ),
     "reading of AlexNet's file": (
         module("backends/pytorch/weights"),
@@ -315,7 +320,7 @@ def test_archives_and_weights_are_what_their_checksums_say(project, summary_afte
     [
         ("--cores", "1", "--resources", "gpu=1", "--keep-going", "--retries", "2"),
         ("--set-threads", "train_pytorch=1", "--set-resources", "train_tensorflow:mem_mb=9000"),
-        ("--set-resources", "train_pytorch:checkpoint_steps=1"),
+        ("--set-resources", "train_pytorch:checkpoint_steps=1", "train_pytorch:jobs_per_gpu=2"),
     ],
     ids=" ".join,
 )

@@ -18,8 +18,8 @@ ENVIRONMENTS = ("pytorch", "tensorflow", "analysis")
 RECIPE = (ROOT / "envs" / "Containerfile").read_text()
 # What a script imports of its backend by name, at run time. The others need the analysis alone.
 BY_NAME = {
-    "train": ["backend"],
-    "measure_parity": ["parity"],
+    "train": ["backend", "accelerator"],
+    "measure_parity": ["parity", "accelerator"],
     "pretrain_weights": ["backend", "weights"],
     "import_weights": ["weights"],
 }

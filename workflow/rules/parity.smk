@@ -24,7 +24,7 @@ for BACKEND in MEASUREMENTS:
             f"measure_{BACKEND}"
         input:
             **({} if FIRST else {"trained": TRAINED}),
-            code=backend_code("measure_parity.py", BACKEND, "parity"),
+            code=backend_code("measure_parity.py", BACKEND, "parity", "accelerator"),
             train=f"{STUDY.data_folder}/train.safetensors",
             validation=f"{STUDY.data_folder}/validation.safetensors",
             weights=[
@@ -49,6 +49,8 @@ for BACKEND in MEASUREMENTS:
             mem_mb=6000,
             runtime=60,
             gpu=1,
+            # A resource, since a changed resource reruns nothing.
+            jobs_per_gpu=STUDY.config.training.jobs_per_gpu,
         params:
             *settings(PARITY_SETTINGS),
             f"--backend={BACKEND}",
@@ -61,6 +63,7 @@ for BACKEND in MEASUREMENTS:
             f"Measuring the parity of {BACKEND}"
         shell:
             "python {input.code[0]:q} {params:q} --threads {threads}"
+            " --jobs-per-gpu {resources.jobs_per_gpu}"
             " --train {input.train:q} --validation {input.validation:q}"
             " --weights {input.weights:q} --library {input.library:q}"
             " --output {output.quantities:q} --log {log:q}"

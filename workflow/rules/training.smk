@@ -31,7 +31,7 @@ for BACKEND in BACKENDS:
         name:
             f"train_{BACKEND}"
         input:
-            code=backend_code("train.py", BACKEND, "backend"),
+            code=backend_code("train.py", BACKEND, "backend", "accelerator"),
             train=f"{STUDY.data_folder}/train.safetensors",
             validation=f"{STUDY.data_folder}/validation.safetensors",
             test=f"{STUDY.data_folder}/test.safetensors",
@@ -57,14 +57,17 @@ for BACKEND in BACKENDS:
             mem_mb=6000,
             runtime=480,
             gpu=1,
-            checkpoint_steps=0,  # a resource, since a changed resource reruns nothing
+            # Resources, since a changed resource reruns nothing.
+            checkpoint_steps=0,
+            jobs_per_gpu=STUDY.config.training.jobs_per_gpu,
         params:
             *settings_by("run", RUN_SETTINGS),
         message:
             "Training {wildcards.run}, seed {wildcards.seed}"
         shell:
             "python {input.code[0]:q} {params:q} --seed {wildcards.seed} --threads {threads}"
-            " --checkpoint-steps {resources.checkpoint_steps} --train {input.train:q}"
+            " --checkpoint-steps {resources.checkpoint_steps}"
+            " --jobs-per-gpu {resources.jobs_per_gpu} --train {input.train:q}"
             " --validation {input.validation:q} --test {input.test:q} --weights {input.weights:q}"
             " --history {output.history:q} --predictions {output.predictions:q}"
             " --provenance {output.provenance:q} --model {output.model:q}"

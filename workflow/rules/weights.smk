@@ -82,7 +82,9 @@ for BACKEND in PUBLISHERS:
             mem_mb=4000,
             runtime=240,
             gpu=1,
-            checkpoint_steps=0,  # a resource, since a changed resource reruns nothing
+            # Resources, since a changed resource reruns nothing.
+            checkpoint_steps=0,
+            jobs_per_gpu=STUDY.config.training.jobs_per_gpu,
         params:
             *settings_by("model", PRETRAINING),
             f"--backend={BACKEND}",
@@ -90,7 +92,8 @@ for BACKEND in PUBLISHERS:
             "Pretraining {wildcards.model} on synthetic images"
         shell:
             "python {input.code[0]:q} {params:q} --threads {threads}"
-            " --checkpoint-steps {resources.checkpoint_steps} --output {output.weights:q}"
+            " --checkpoint-steps {resources.checkpoint_steps}"
+            " --jobs-per-gpu {resources.jobs_per_gpu} --output {output.weights:q}"
             " --tensorboard {output.tensorboard:q} --log {log:q}"
 
     rule:

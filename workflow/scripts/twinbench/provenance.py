@@ -2,10 +2,23 @@
 
 import platform
 import subprocess
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 from twinbench.files import checksum
+
+
+@dataclass(frozen=True)
+class Accelerator:
+    """A GPU as a framework uses it: its name, such as NVIDIA A100-PCIE-40GB, its compute capability,
+    such as 8.0, and the versions of CUDA and cuDNN as the framework names them.
+    """
+
+    name: str
+    compute_capability: str | None
+    cuda: str | None
+    cudnn: str | None
 
 
 def git_state(folder: Path) -> dict:

@@ -101,6 +101,20 @@ class Weights(Settings):
     )
 
 
+class StudyTraining(Training):
+    """How each run is trained, and what concerns all trainings together, which no run can override."""
+
+    jobs_per_gpu: PositiveInteger = setting(
+        1,
+        "How many jobs may share a GPU. On a large one several small trainings at once are faster "
+        "together, and each takes longer. Accuracies do not depend on it.",
+    )
+
+    def of_a_run(self) -> Training:
+        """The settings that a run gets."""
+        return Training(**{name: getattr(self, name) for name in Training.model_fields})
+
+
 class Run(Training):
     """A framework, a network, its initial weights, and any training setting to override."""
 
@@ -153,8 +167,9 @@ class Config(Settings):
     )
     dataset: Dataset = setting(Dataset, "Where the images come from, and how many are used.")
     weights: Weights = setting(Weights, "Where pretrained weights come from.")
-    training: Training = setting(
-        Training, "How each run is trained; a run may override any of these settings."
+    training: StudyTraining = setting(
+        StudyTraining,
+        "How each run is trained; a run may override any of these settings but jobs_per_gpu.",
     )
     runs: Annotated[dict[Name, Run], Field(min_length=1)] = setting(
         ..., "The runs to compare, by name. null in an overlay removes a run."

@@ -135,7 +135,7 @@ class Study:
     def _effective_training(self, run: str) -> Training:
         """Of the study's learning rate multipliers, those for layers of the run's network count."""
         own = self.config.runs[run].model_dump(exclude_unset=True, exclude=_RUN_KEYS)
-        settings = self.config.training.changed(**own)
+        settings = self.config.training.of_a_run().changed(**own)
         if "learning_rate_multipliers" in own:
             return settings
         network = self._architecture(run)

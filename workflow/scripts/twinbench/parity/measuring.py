@@ -42,7 +42,7 @@ from twinbench.recipe.schedule import Phase
 from twinbench.training import devices
 from twinbench.training.job import Job
 from twinbench.training.memory import keep_freed_memory
-from twinbench.training.run import backend_module
+from twinbench.training.run import add_jobs_per_gpu, backend_module
 
 log = logging.getLogger(__name__)
 
@@ -129,6 +129,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     exchange = result.add_mutually_exclusive_group(required=True)
     exchange.add_argument("--trained-output", type=Path, help="file for the trained weights")
     exchange.add_argument("--trained", type=Path, help="the first backend's trained weights")
+    add_jobs_per_gpu(result)
     cli.add_settings(result, ParitySettings)
     return result
 
@@ -137,7 +138,9 @@ def execute(arguments: argparse.Namespace) -> None:
     """Measure every case of the study with one backend and write the quantities."""
     settings: ParitySettings = arguments.settings
     device = next(iter(settings.cases.values())).training.device
-    with devices.leased(device):
+    with devices.leased(device, arguments.jobs_per_gpu) as lease:
+        accelerator = backend_module(arguments.backend, "accelerator").accelerator()
+        devices.check(lease, device, accelerator.name if accelerator else "cpu")
         _execute(arguments, settings)
 
 

@@ -1,4 +1,4 @@
-"""One GPU for each training on a machine: a lease that no other training can hold at the same time.
+"""One GPU for each job on a machine: a lease that no more jobs than allowed can hold at the same time.
 
 Snakemake counts GPUs but does not assign them, so several jobs would all take the first one. A lease
 is a lock on a file, which the system gives back when the process ends, however it ends.
@@ -7,103 +7,133 @@ is a lock on a file, which the system gives back when the process ends, however 
 import fcntl
 import logging
 import os
-import shutil
-import subprocess
+import re
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from twinbench.errors import InputError
+from twinbench.training import gpus
+from twinbench.training.gpus import Device
 
 log = logging.getLogger(__name__)
 
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
+# As nvidia-smi counts. By default CUDA's device 0 is the fastest one.
+_ORDER = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 _SECONDS_BETWEEN_ATTEMPTS = 1.0
+_CURE = "run `make .venv` on this machine, or `make .venv GPU=yes` (see docs/clusters.md#gpus)"
+
+
+class Lease:
+    """The GPU that this process may use: `device` is its name, None for none: the CPU.
+
+    `note` says why a job ran on the CPU although there was a GPU, and is None otherwise.
+    """
+
+    def __init__(self, device: str | None = None, descriptor: int | None = None) -> None:
+        self.device = device
+        self.note: str | None = None
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        """Let other jobs have the device. A second call does nothing."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # for child processes, too
+            os.close(descriptor)
 
 
 @contextmanager
-def leased(wanted: str) -> Iterator[str | None]:
-    """The one GPU that this process may use within the block, or None for none: the CPU.
+def leased(wanted: str, jobs_per_gpu: int = 1, system: Path = gpus.ROOT) -> Iterator[Lease]:
+    """A lease of the one GPU that this process may use within the block.
 
     `wanted` is `auto` (a GPU where there is one), `gpu` (or an `InputError`) or `cpu`. Waits while
-    other trainings hold all devices. CUDA_VISIBLE_DEVICES is set for the frameworks, so the block must
-    begin before they first look for devices.
+    `jobs_per_gpu` others hold each device. CUDA_VISIBLE_DEVICES is set for the frameworks, so the block
+    must begin before they first look for devices; without a lease they see none.
     """
-    devices = [] if wanted == "cpu" else visible_devices()
+    devices = [] if wanted == "cpu" else gpus.visible(os.environ.get(_VISIBLE), system)
     if wanted == "gpu" and not devices:
         raise InputError(
             "training.device: gpu was requested, but no GPU is visible; "
             "set auto or cpu, or check CUDA_VISIBLE_DEVICES and `nvidia-smi`"
         )
-    if not devices:
-        if wanted == "cpu":
-            os.environ[_VISIBLE] = ""
-        yield None
-        return
-    device, descriptor = _wait_for_one(devices)
-    os.environ[_VISIBLE] = device
+    lease = _wait_for_one(devices, jobs_per_gpu) if devices else Lease()
     try:
-        yield device
+        with _environment(_ORDER | {_VISIBLE: lease.device or ""}):
+            yield lease
     finally:
-        os.close(descriptor)
+        lease.release()
 
 
-def check(wanted: str, device: str) -> None:
-    """Check that the framework uses the requested device."""
-    if device != "cpu" or wanted == "cpu":
+def check(lease: Lease, wanted: str, device: str) -> None:
+    """Release the lease if the framework does not use its GPU: its `device` is "cpu".
+
+    Where a GPU was `wanted`, raises `InputError`; otherwise leaves the lease with a note.
+    """
+    if lease.device is None or device != "cpu":
         return
-    advice = "install its build for GPUs (see envs/)"
+    lease.release()
     if wanted == "gpu":
         raise InputError(
-            f"training.device: gpu was requested, but the framework finds none; {advice}, "
-            "or set auto or cpu"
+            "training.device: gpu was requested, but the framework cannot use it; "
+            f"{_CURE}, or set auto or cpu"
         )
-    if visible_devices():
-        log.warning("the framework does not find the GPU; %s. Training on the CPU", advice)
+    lease.note = f"there is a GPU, but the framework cannot use it, so this ran on the CPU; {_CURE}"
+    log.warning("%s", lease.note)
 
 
-def visible_devices() -> list[str]:
-    """The GPUs that this process may use, by the names that CUDA_VISIBLE_DEVICES takes.
-
-    Those that this variable lists (as a batch system sets it, or a user), else all of the machine.
-    As CUDA does, takes those before the first name that means none.
-    """
-    listed = os.environ.get(_VISIBLE)
-    if listed is None:
-        return [str(index) for index in range(_count_devices())]
-    devices = []
-    for name in (part.strip() for part in listed.split(",")):
-        if name in ("", "-1", "NoDevFiles", "none"):
-            break
-        devices.append(name)
-    return devices
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
-def _count_devices() -> int:
-    """How many GPUs NVIDIA's driver lists; 0 without a driver."""
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return 0
-    listing = subprocess.run([program, "--list-gpus"], capture_output=True, text=True, check=False)
-    return sum(line.startswith("GPU ") for line in listing.stdout.splitlines())
-
-
-def _wait_for_one(devices: list[str]) -> tuple[str, int]:
-    """The first device that is free, and the open file that holds its lock."""
+def _wait_for_one(devices: list[Device], jobs_per_gpu: int) -> Lease:
     folder = _folder()
     logged = False
     while True:
-        for device in devices:
-            descriptor = _lock(folder / f"device-{device.replace('/', '-')}")
-            if descriptor is not None:
-                log.info("leased GPU %s", device)
-                return device, descriptor
+        lease = _take(folder, devices, jobs_per_gpu)
+        if lease:
+            log.info("leased GPU %s", lease.device)
+            return lease
         if not logged:
-            log.info("waiting for a GPU: other trainings hold %s", ", ".join(devices))
+            names = ", ".join(device.name for device in devices)
+            log.info("waiting for a GPU: other jobs hold %s", names)
             logged = True
         time.sleep(_SECONDS_BETWEEN_ATTEMPTS)
+
+
+def _take(folder: Path, devices: list[Device], jobs_per_gpu: int) -> Lease | None:
+    """A lease of the device that fewest jobs hold, the first of several; None if all are taken."""
+    choosing = _lock(folder / "choosing", fcntl.LOCK_EX)
+    assert choosing is not None  # it waits: jobs that count at the same time would count each other
+    free = [(device, _free_slots(folder, device, jobs_per_gpu)) for device in devices]
+    device, slots = max(free, key=lambda found: len(found[1]))
+    lease = Lease(device.name, slots[0]) if slots else None
+    kept = slots[:1]
+    for descriptor in [choosing, *(slot for _, slots in free for slot in slots)]:
+        if descriptor not in kept:
+            os.close(descriptor)
+    return lease
+
+
+def _free_slots(folder: Path, device: Device, jobs_per_gpu: int) -> list[int]:
+    """The locks of a device that no other job holds, now held by this process: open files."""
+    name = re.sub(r"[^\w.-]", "-", device.identity)
+    paths = [folder / f"device-{name}-{slot}" for slot in range(jobs_per_gpu)]
+    locks = [_lock(path, fcntl.LOCK_EX | fcntl.LOCK_NB) for path in paths]
+    return [lock for lock in locks if lock is not None]
 
 
 def _folder() -> Path:
@@ -118,11 +148,11 @@ def _folder() -> Path:
     return folder
 
 
-def _lock(path: Path) -> int | None:
+def _lock(path: Path, operation: int) -> int | None:
     """The descriptor of the locked file, or None if another process holds it."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, operation)
     except BlockingIOError:
         os.close(descriptor)
         return None

@@ -17,9 +17,11 @@ from twinbench.errors import InputError
 from twinbench.networks.architectures import ARCHITECTURES
 from twinbench.recipe.initial_weights import fold_batch_normalisation
 from twinbench.training import devices
+from twinbench.training.devices import Lease
 from twinbench.training.job import Job
 from twinbench.training.run import (
     add_checkpoint_steps,
+    add_jobs_per_gpu,
     backend_module,
     checkpoint_store,
     make,
@@ -41,6 +43,7 @@ class PretrainingSettings(Settings):
 def parser(description: str | None) -> argparse.ArgumentParser:
     result = cli.parser(description, backend=str, threads=int, output=Path, tensorboard=Path)
     add_checkpoint_steps(result)
+    add_jobs_per_gpu(result)
     cli.add_settings(result, PretrainingSettings)
     return result
 
@@ -48,11 +51,11 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 def execute(arguments: argparse.Namespace) -> None:
     """Pretrain a network and write its weights in its library's format, the head included."""
     settings: PretrainingSettings = arguments.settings
-    with devices.leased(settings.training.device):
-        _execute(arguments, settings)
+    with devices.leased(settings.training.device, arguments.jobs_per_gpu) as lease:
+        _execute(arguments, settings, lease)
 
 
-def _execute(arguments: argparse.Namespace, settings: PretrainingSettings) -> None:
+def _execute(arguments: argparse.Namespace, settings: PretrainingSettings, lease: Lease) -> None:
     architecture = ARCHITECTURES[settings.model]
     validation_images = round(settings.images * _VALIDATION_FRACTION)
     job = Job(
@@ -68,7 +71,7 @@ def _execute(arguments: argparse.Namespace, settings: PretrainingSettings) -> No
         threads=arguments.threads,
         checkpoint_steps=arguments.checkpoint_steps,
     )
-    backend = make(job, backend_module(arguments.backend).Backend)
+    backend = make(job, backend_module(arguments.backend).Backend, lease)
     store = checkpoint_store(
         arguments.output.parent,
         settings.model,

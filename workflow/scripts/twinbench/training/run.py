@@ -8,6 +8,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -27,8 +28,9 @@ from twinbench.errors import InputError
 from twinbench.files import written_atomically
 from twinbench.networks import weights
 from twinbench.networks.architectures import ARCHITECTURES, describe
-from twinbench.training import devices, loop
+from twinbench.training import devices, gpus, loop
 from twinbench.training.checkpoint import CheckpointStore
+from twinbench.training.devices import Lease
 from twinbench.training.job import Job
 from twinbench.training.loop import Outcome
 from twinbench.training.memory import keep_freed_memory
@@ -78,6 +80,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     )
     result.add_argument("--weights", type=Path, nargs="?", help="pretrained weights, if any")
     add_checkpoint_steps(result)
+    add_jobs_per_gpu(result)
     cli.add_settings(result, RunSettings)
     return result
 
@@ -88,6 +91,10 @@ def add_checkpoint_steps(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_jobs_per_gpu(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--jobs-per-gpu", type=int, default=1, help="jobs that may share a GPU")
+
+
 def backend_module(framework: str, name: str = "backend") -> Any:
     """A module of a backend's folder. Only here a framework is imported."""
     return import_module(f"twinbench.backends.{framework}.{name}")
@@ -96,12 +103,12 @@ def backend_module(framework: str, name: str = "backend") -> Any:
 def execute(arguments: argparse.Namespace) -> None:
     """Train a run and write its files. After SIGTERM or Ctrl-C exits with 143, the state saved."""
     settings: RunSettings = arguments.settings
-    with devices.leased(settings.training.device):
-        _execute(arguments, settings, backend_module(settings.framework).Backend)
+    with devices.leased(settings.training.device, arguments.jobs_per_gpu) as lease:
+        _execute(arguments, settings, lease, backend_module(settings.framework).Backend)
 
 
 def _execute(
-    arguments: argparse.Namespace, settings: RunSettings, make_backend: MakeBackend
+    arguments: argparse.Namespace, settings: RunSettings, lease: Lease, make_backend: MakeBackend
 ) -> None:
     started, start = datetime.now(UTC), time.monotonic()
     job = _job(arguments, settings)
@@ -109,7 +116,7 @@ def _execute(
     if arguments.weights:
         inputs["weights"] = arguments.weights
     sums = provenance.checksums(inputs)
-    backend = make(job, make_backend)
+    backend = make(job, make_backend, lease)
     identity = {
         "settings": settings.training.model_dump(),
         "model": job.architecture.name,
@@ -142,6 +149,8 @@ def _execute(
     seconds = round(max(time.monotonic() - start, trained), 3)
     record = {
         **_facts(settings, job, backend, outcome, sums),
+        "accelerator": _accelerator(settings.framework, arguments.jobs_per_gpu),
+        "device_note": lease.note,
         "started": started.isoformat(timespec="seconds"),
         "total_seconds": seconds,
     }
@@ -172,11 +181,12 @@ def _job(arguments: argparse.Namespace, settings: RunSettings) -> Job:
     )
 
 
-def make(job: Job, make_backend: MakeBackend) -> Backend:
-    """The backend of a job, on the device that its settings ask for."""
+def make(job: Job, make_backend: MakeBackend, lease: Lease | None = None) -> Backend:
+    """The backend of a job. A lease is checked against the device that the backend uses."""
     keep_freed_memory()
     backend = make_backend(job)
-    devices.check(job.settings.device, backend.device)
+    if lease:
+        devices.check(lease, job.settings.device, backend.device)
     return backend
 
 
@@ -248,6 +258,14 @@ def _facts(
         "versions": provenance.versions(backend.libraries),
         "git": provenance.git_state(Path(__file__).parent),
     }
+
+
+def _accelerator(framework: str, jobs_per_gpu: int) -> dict[str, Any] | None:
+    """The GPU, its software, and how many jobs may share it; None on the CPU."""
+    found = backend_module(framework, "accelerator").accelerator()
+    if found is None:
+        return None
+    return {**asdict(found), "driver": gpus.driver_version(), "jobs_per_gpu": jobs_per_gpu}
 
 
 def _write_history(path: Path, history: list[dict]) -> None:
