@@ -85,8 +85,8 @@ class FakeStudy:
     def models(self) -> list[TrainedModel]:
         return trained_models(self.directory, self.settings)
 
-    def edit_provenance(self, run: str, **changes: Any) -> None:
-        path = self.folder(run) / "provenance.json"
+    def edit_provenance(self, run: str, seed: int = 0, **changes: Any) -> None:
+        path = self.folder(run, seed) / "provenance.json"
         found = json.loads(path.read_text(encoding="utf-8"))
         path.write_text(json.dumps(found | changes), encoding="utf-8")
 
@@ -160,6 +160,8 @@ def _provenance(run: FakeRun, history: pd.DataFrame) -> dict[str, Any]:
         "settings": run.settings,
         "precision": "float32",
         "device": "cpu",
+        "accelerator": None,
+        "device_note": None,
         "threads": 2,
         "parameters": 35_000_000,
         "layers": [f"conv{number}: 3x3, 64" for number in range(1, 6)] + ["dense: 10"],

@@ -89,6 +89,37 @@ def test_a_pair_that_differs_in_two_factors_is_confounded(tmp_path, other, facto
     assert pair.confounded in pair.verdict
 
 
+GPU = {"device": "NVIDIA A100", "precision": "float32"}
+HALF = {"device": "cpu", "precision": "bfloat16"}
+
+
+@pytest.mark.parametrize(
+    ("other", "hardware", "factors", "confounded"),
+    [
+        (B, {}, "framework", ""),
+        (A, GPU, "device", ""),
+        (A, HALF, "precision", ""),
+        (A, GPU | {"precision": "bfloat16"}, "device, precision", "device and precision differ"),
+        (B, GPU, "framework, device", "framework and device differ"),
+        (B, HALF, "framework, precision", "framework and precision differ"),
+        (replace(A, weights="imagenet"), GPU, "weights, device", "weights and device differ"),
+    ],
+)
+@pytest.mark.parametrize("seeds", [(0,), (0, 1, 2)])
+def test_device_and_precision_are_factors(tmp_path, other, hardware, factors, confounded, seeds):
+    fake = FakeStudy(tmp_path, {"a": A, "b": other}, seeds, images=200)
+    fake.edit_provenance("b", seed=seeds[-1], **hardware)  # one of several seeds is enough
+    (pair,) = comparisons.compare(fake.models, 0.01)
+    assert (pair.factors, pair.confounded) == (factors, confounded)
+    assert pair.hardware == [name for name in ("device", "precision") if name in factors]
+    assert confounded in pair.verdict
+
+
+def test_a_device_or_precision_that_was_asked_for_in_other_words_is_no_factor(tmp_path):
+    other = replace(A, settings={**SETTINGS, "precision": "float32", "device": "cpu"})
+    assert compare_two(tmp_path, A, other).factors == ""
+
+
 def test_holms_adjustment_is_over_all_pairs(tmp_path):
     pairs = sorted(compare(tmp_path, FOUR, images=400), key=lambda pair: pair.p_value)
     assert len(pairs) == 6 and pairs[0].p_holm == pytest.approx(6 * pairs[0].p_value)

@@ -8,7 +8,8 @@ import pytest
 from analysis.fake_study import DATASET, DIAGNOSIS, FOUR, SETTINGS, FakeRun, FakeStudy
 from report.samples import AUDIT, PARITY, REFERENCE, TEMPLATE, data_statistics
 from twinbench.analysis import comparisons, metrics
-from twinbench.report import answer, discussion, inputs, methods, outcomes, reported
+from twinbench.report import answer, discussion, inputs, methods, outcomes, provenance, reported
+from twinbench.report.comparisons import comparisons as comparisons_table
 from twinbench.report.comparisons import default_gaps
 from twinbench.report.evidence import Evidence, Table
 from twinbench.report.limits import limits
@@ -102,6 +103,67 @@ def test_a_precision_that_auto_chose_for_some_runs_alone_is_a_warning(
     assert ("precision" in found) == warned
     if warned:
         assert "torch (seed 0)" in found["precision"] and "keras" not in found["precision"]
+
+
+ON_GPU = {"compute_capability": "8.0", "driver": "580.95.05", "cuda": "13.0", "cudnn": "9.24.0"}
+ON_GPU["jobs_per_gpu"] = 1
+
+
+def test_twins_on_different_devices_are_a_warning_and_a_limit_in_one_line(tmp_path):
+    fake = FakeStudy(tmp_path, TWINS, images=100)
+    assert "device" not in answer.warnings(evidence(fake))
+    fake.edit_provenance("torch", device="NVIDIA A100", accelerator=ON_GPU)
+    found = evidence(fake)
+    assert "device" in answer.warnings(found) and "confounded" in limits(found)
+    said = limits(found)["different hardware"]
+    assert "NVIDIA A100" in said and "cpu" in said and "\n" not in said
+    assert "one device" not in limits(found)
+    (row,) = comparisons_table(found).rows
+    assert row[0] == "torch, keras (device differs)"
+    assert "framework and device differ" in row[-1]
+
+
+def test_a_pair_in_another_precision_is_named_so(tmp_path):
+    fake = FakeStudy(tmp_path, {"a": FakeRun(), "b": FakeRun(noise=1)}, images=100)
+    fake.edit_provenance("b", precision="bfloat16")
+    (row,) = comparisons_table(evidence(fake)).rows
+    assert row[0] == "a, b (precision differs)"
+    fake.edit_provenance("b", device="another")
+    (row,) = comparisons_table(evidence(fake)).rows
+    assert row[0] == "a, b (device and precision differ)"
+
+
+def test_another_driver_for_one_seed_alone_is_different_hardware(tmp_path):
+    fake = FakeStudy(tmp_path, {"a": FakeRun()}, (0, 1, 2), images=100)
+    for seed, driver in enumerate(["580.95.05", "580.95.05", "535.129.03"]):
+        used = ON_GPU | {"driver": driver}
+        fake.edit_provenance("a", seed, device="NVIDIA A100", accelerator=used)
+    said = limits(evidence(fake))["different hardware"]
+    assert said.count("535.129.03") == said.count("580.95.05") == said.count("A100") == 1
+
+
+def test_a_gpu_that_a_framework_could_not_use_is_a_limit_with_its_cure(tmp_path):
+    fake = FakeStudy(tmp_path, TWINS, (0, 1), images=100)
+    assert "unused GPU" not in limits(evidence(fake))
+    for seed in (0, 1):
+        fake.edit_provenance("keras", seed, device_note="no CUDA; run `make .venv`")
+    assert limits(evidence(fake))["unused GPU"] == "keras: no CUDA; run `make .venv`."
+
+
+def test_times_of_trainings_that_shared_a_gpu_are_a_limit(tmp_path):
+    fake = FakeStudy(tmp_path, TWINS, images=100)
+    fake.edit_provenance("torch", accelerator=ON_GPU)
+    assert "shared GPU" not in limits(evidence(fake))
+    fake.edit_provenance("torch", accelerator=ON_GPU | {"jobs_per_gpu": 4})
+    assert "4 jobs" in limits(evidence(fake))["shared GPU"]
+
+
+def test_the_software_of_a_gpu_stands_among_the_libraries(tmp_path):
+    fake = FakeStudy(tmp_path, TWINS, images=100)
+    fake.edit_provenance("torch", accelerator=ON_GPU | {"cudnn": None})
+    rows = {row[0]: row[1:] for row in provenance.software(evidence(fake)).rows}
+    assert rows["GPU driver"] == ["580.95.05", "-"] and rows["CUDA"] == ["13.0", "-"]
+    assert "cuDNN" not in rows
 
 
 def test_synthetic_images_are_never_taken_for_cifar10(tmp_path):

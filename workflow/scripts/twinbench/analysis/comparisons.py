@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from itertools import combinations
 from pathlib import Path
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 import numpy as np
 import pandas as pd
@@ -28,6 +28,9 @@ from twinbench.analysis.wording import (
     percentage_points,
 )
 
+# Factors that a setting asks for, but the hardware decides.
+HARDWARE = ("device", "precision")
+
 
 class ComparisonSettings(StudySettings):
     """`equivalence_margin`: the difference of accuracy, a fraction, below which runs are equivalent."""
@@ -40,8 +43,9 @@ class Comparison:
     """Two runs compared, a row of comparisons.csv; differences are a - b, as fractions.
 
     `level` says what is compared: trained `models` (one seed) or `methods`. `mcnemar_seeds` counts the
-    seeds in which McNemar's test alone finds a difference. `outcome` is a or b (the more accurate run),
-    equivalent, none, undecided or not compared.
+    seeds in which McNemar's test alone finds a difference. `factors` names what differs between the
+    runs, and `confounded` says so again if that is more than one thing. `outcome` is a or b (the more
+    accurate run), equivalent, none, undecided or not compared.
     """
 
     run_a: str
@@ -62,9 +66,15 @@ class Comparison:
     p_holm: float
     equivalence_p: float
     equivalence_p_holm: float
+    factors: str
     confounded: str
     outcome: str
     verdict: str
+
+    @property
+    def hardware(self) -> list[str]:
+        """Which of device and precision differ."""
+        return [name for name in HARDWARE if name in self.factors.split(", ")]
 
     @property
     def winner(self) -> str | None:
@@ -77,12 +87,13 @@ _COLUMNS = [field.name for field in fields(Comparison)]
 
 @dataclass(frozen=True)
 class _Run:
-    """What one run got right: `correct` is bool (seeds, images), `collapsed` counts its seeds."""
+    """What one run got right: `correct` is bool (seeds, images), `collapsed` counts its seeds, and
+    `provenances` holds what training recorded of each."""
 
     name: str
     correct: np.ndarray
     collapsed: int
-    provenance: Provenance
+    provenances: list[Provenance]
 
 
 def compare(models: list[TrainedModel], equivalence_margin: float) -> list[Comparison]:
@@ -114,13 +125,12 @@ def read(path: Path) -> list[Comparison]:
 
 
 def _runs(models: list[TrainedModel]) -> list[_Run]:
-    first = results.first_models(models)
     return [
         _Run(
             run,
             correct,
             sum(model.collapsed for model in models if model.run == run),
-            first[run].provenance,
+            [model.provenance for model in models if model.run == run],
         )
         for run, correct in results.correct_predictions(models).items()
     ]
@@ -136,6 +146,7 @@ def _compare(a: _Run, b: _Run, equivalence_margin: float) -> Comparison:
     else:
         counts = a.correct.sum(axis=1), b.correct.sum(axis=1)
         estimate = paired_seeds(*counts, images, equivalence_margin)
+    factors = _factors(a, b)
     collapsed = [run for run in (a, b) if run.collapsed]
     if collapsed:  # a failure to fix: a test would only restate it
         estimate = replace(estimate, test="none", p_value=np.nan, equivalence_p=np.nan)
@@ -161,23 +172,33 @@ def _compare(a: _Run, b: _Run, equivalence_margin: float) -> Comparison:
         p_holm=np.nan,
         equivalence_p=estimate.equivalence_p,
         equivalence_p_holm=np.nan,
-        confounded=_confounding(a.provenance, b.provenance),
+        factors=", ".join(factors),
+        confounded=f"{listed(factors)} differ" if len(factors) > 1 else "",
         outcome="not compared" if collapsed else "",
         verdict=_not_compared(collapsed) if collapsed else "",
     )
 
 
-def _confounding(a: Provenance, b: Provenance) -> str:
-    """Which factors differ if more than one does: `framework and model differ`, or empty."""
+def _factors(a: _Run, b: _Run) -> list[str]:
+    """What differs between two runs. Hardware counts if it differs in any seed."""
+    pairs = list(zip(a.provenances, b.provenances, strict=True))
+    (x, y), *_ = pairs
     factors = {
-        "framework": a.framework != b.framework,
-        "model": a.model != b.model,
-        "weights": a.weights.source != b.weights.source,
+        "framework": x.framework != y.framework,
+        "model": x.model != y.model,
+        "weights": x.weights.source != y.weights.source,
     }
     # Fine-tuning needs its own schedule: settings that come with the weights are not another factor.
-    factors["training settings"] = not factors["weights"] and a.settings != b.settings
-    differ = [name for name, differs in factors.items() if differs]
-    return f"{listed(differ)} differ" if len(differ) > 1 else ""
+    factors["training settings"] = not factors["weights"] and _recipe(x) != _recipe(y)
+    factors |= {
+        name: any(getattr(x, name) != getattr(y, name) for x, y in pairs) for name in HARDWARE
+    }
+    return [name for name, differs in factors.items() if differs]
+
+
+def _recipe(provenance: Provenance) -> dict[str, Any]:
+    """The settings that are not a factor of their own: what counts of these is what was used."""
+    return {name: value for name, value in provenance.settings.items() if name not in HARDWARE}
 
 
 # --- Verdicts ----------------------------------------------------------------------------------

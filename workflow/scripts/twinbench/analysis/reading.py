@@ -55,8 +55,23 @@ class Code(Record):
     dirty: bool | None
 
 
+class Accelerator(Record):
+    """How a GPU was used: its driver's version, those of CUDA and cuDNN as the framework names them, and
+    how many jobs were allowed to share it. None where that is not known."""
+
+    compute_capability: str | None
+    driver: str | None
+    cuda: str | None
+    cudnn: str | None
+    jobs_per_gpu: int
+
+
 class Provenance(Record):
-    """What training recorded about itself; times in seconds."""
+    """What training recorded about itself; times in seconds.
+
+    `device` is the GPU's name or `CPU (<processor>)`, `accelerator` None on a CPU. `device_note` says
+    why a training did not use a GPU that was there.
+    """
 
     framework: str
     model: str
@@ -64,6 +79,8 @@ class Provenance(Record):
     settings: dict[str, Any]
     precision: str
     device: str
+    accelerator: Accelerator | None
+    device_note: str | None
     threads: int
     parameters: int
     layers: list[str]

@@ -163,6 +163,12 @@ def warnings(evidence: Evidence) -> dict[str, str]:
             "The frameworks do not run the same experiment: a parity check or the audit fails, so a "
             "difference between them may come from that."
         )
+    if any(
+        {"framework", "device"} <= set(pair.factors.split(", ")) for pair in evidence.comparisons
+    ):
+        found["device"] = (
+            "The frameworks ran on different devices: a difference between them may come from that."
+        )
     if mixed := _mixed_precision(evidence):
         found["precision"] = (
             f"With precision: auto, {listed(mixed)} were trained in bfloat16 and the others, on "

@@ -1,7 +1,15 @@
 """How the runs differ: each pair, and what the frameworks' defaults account for."""
 
 from twinbench.analysis import defaults
-from twinbench.analysis.wording import difference, difference_interval, framework, margin, p_value
+from twinbench.analysis.comparisons import Comparison
+from twinbench.analysis.wording import (
+    difference,
+    difference_interval,
+    framework,
+    listed,
+    margin,
+    p_value,
+)
 from twinbench.report.evidence import Evidence, Table
 
 
@@ -18,7 +26,7 @@ def comparisons(evidence: Evidence) -> Table:
     ]
     rows = [
         [
-            f"{evidence.labels[pair.run_a]}, {evidence.labels[pair.run_b]}",
+            _pair(evidence, pair),
             difference(pair.difference),
             difference_interval(pair.difference_low, pair.difference_high),
             f"{pair.only_a_correct:,}",
@@ -29,6 +37,14 @@ def comparisons(evidence: Evidence) -> Table:
         for pair in evidence.comparisons
     ]
     return Table(header, rows)
+
+
+def _pair(evidence: Evidence, pair: Comparison) -> str:
+    """The names of a pair, with what a reader must know where it stands: `a, b (device differs)`."""
+    names = f"{evidence.labels[pair.run_a]}, {evidence.labels[pair.run_b]}"
+    if not pair.hardware:
+        return names
+    return f"{names} ({listed(pair.hardware)} differ{'s' if len(pair.hardware) == 1 else ''})"
 
 
 def comparison_note(evidence: Evidence) -> str:

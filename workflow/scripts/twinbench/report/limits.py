@@ -1,11 +1,13 @@
 """What weakens a study."""
 
+from twinbench.analysis.wording import listed
 from twinbench.report.evidence import Evidence
 
 
 def limits(evidence: Evidence) -> dict[str, str]:
     """The limits that apply, by what each is about."""
-    every = [*_seeds(evidence), *_inputs(evidence), *_comparability(evidence), *_code(evidence)]
+    parts = (_seeds, _inputs, _comparability, _hardware, _code)
+    every = [limit for part in parts for limit in part(evidence)]
     return {name: sentence for name, applies, sentence in every if applies}
 
 
@@ -61,7 +63,6 @@ def _inputs(evidence: Evidence) -> _Limits:
 def _comparability(evidence: Evidence) -> _Limits:
     pairs = evidence.comparisons
     confounded = sum(bool(pair.confounded) for pair in pairs)
-    devices = sorted(set(evidence.metrics["device"]))
     return [
         (
             "collapsed",
@@ -74,18 +75,48 @@ def _comparability(evidence: Evidence) -> _Limits:
             f"{confounded} of {len(pairs)} pairs differ in more than one factor (see their "
             "verdicts): for them no single cause can be named.",
         ),
+    ]
+
+
+def _hardware(evidence: Evidence) -> _Limits:
+    devices = sorted({model.provenance.device for model in evidence.models})
+    gpus = [found for model in evidence.models if (found := model.provenance.accelerator)]
+    drivers = sorted({gpu.driver or "unknown" for gpu in gpus})
+    shared = max((gpu.jobs_per_gpu for gpu in gpus), default=1)
+    used = [*devices, *(f"GPU driver {driver}" for driver in drivers if len(drivers) > 1)]
+    return [
         (
             "one device",
-            len(devices) == 1 and len(evidence.runs) > 1,
+            len(used) == 1 and len(evidence.runs) > 1,
             f"All times were measured on one device ({devices[0]}): on another, a GPU or a CPU, the "
             "order of the runs may differ.",
         ),
         (
-            "several devices",
-            len(devices) > 1,
-            f"The runs used different devices ({', '.join(devices)}): their times cannot be compared.",
+            "different hardware",
+            len(used) > 1,
+            f"The trainings ran on different hardware ({', '.join(used)}): their times cannot be "
+            "compared, and results may differ by it.",
+        ),
+        (
+            "unused GPU",
+            any(model.provenance.device_note for model in evidence.models),
+            _unused_gpu(evidence),
+        ),
+        (
+            "shared GPU",
+            shared > 1,
+            f"Up to {shared} jobs shared a GPU: alone, each training takes less time than reported.",
         ),
     ]
+
+
+def _unused_gpu(evidence: Evidence) -> str:
+    """Which runs did not use a GPU that was there, and what to do about it."""
+    runs: dict[str, dict[str, None]] = {}
+    for model in evidence.models:
+        if note := model.provenance.device_note:
+            runs.setdefault(note, {})[model.run] = None
+    return " ".join(f"{listed(list(names))}: {note}." for note, names in runs.items())
 
 
 def _code(evidence: Evidence) -> _Limits:

@@ -1,6 +1,6 @@
 """Where the results come from: code, machine, software, checksums."""
 
-from twinbench.analysis.reading import Code
+from twinbench.analysis.reading import Accelerator, Code
 from twinbench.report.evidence import Evidence, Table
 
 
@@ -27,14 +27,28 @@ def _commit(code: Code) -> str:
 
 
 def software(evidence: Evidence) -> Table:
-    """Versions of the libraries in each run's environment."""
-    versions = {run: found.versions for run, found in evidence.provenance.items()}
+    """Versions of the libraries in each run's environment, and of what drives its GPU."""
+    versions = {
+        run: found.versions | _gpu_software(found.accelerator)
+        for run, found in evidence.provenance.items()
+    }
     libraries = sorted({library for found in versions.values() for library in found})
     rows = [
         [library, *(found.get(library, "-") for found in versions.values())]
         for library in libraries
     ]
     return Table(["library", *versions], rows)
+
+
+def _gpu_software(accelerator: Accelerator | None) -> dict[str, str]:
+    if accelerator is None:
+        return {}
+    found = {
+        "CUDA": accelerator.cuda,
+        "cuDNN": accelerator.cudnn,
+        "GPU driver": accelerator.driver,
+    }
+    return {name: version for name, version in found.items() if version}
 
 
 def checksums(evidence: Evidence) -> Table:
