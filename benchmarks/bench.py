@@ -3,10 +3,12 @@
     python benchmarks/bench.py [--short] [--sections training data ...] [--output results/bench]
 
 Numbers that are compared are measured in turn, in this one run. `--short` takes fewer repetitions and
-smaller sizes: minutes instead of an hour, and wider ranges.
+smaller sizes: minutes instead of an hour, and wider ranges. Where there is a GPU, it is measured, in the
+sections gpu, study and data; otherwise the CPU is, in all others.
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -32,6 +34,7 @@ from measuring import (
 )
 from table import Quantity, Row, Sample, line, rows, write
 from twinbench.config.arguments import to_arguments
+from twinbench.training import gpus
 
 CORES = os.cpu_count() or 1
 TEST_IMAGES = 10_000  # of CIFAR-10
@@ -53,12 +56,13 @@ class Extent:
     repetitions: int
     few: int
     images: int
+    gpu_images: int
     archive_images: int
     seeds: int
 
 
-FULL = Extent(repetitions=5, few=2, images=2560, archive_images=50_000, seeds=250)
-SHORT = Extent(repetitions=2, few=1, images=1280, archive_images=5_000, seeds=24)
+FULL = Extent(5, 2, images=2560, gpu_images=90_000, archive_images=50_000, seeds=250)
+SHORT = Extent(2, 1, images=1280, gpu_images=45_000, archive_images=5_000, seeds=24)
 
 
 def training(extent: Extent) -> Iterator[Sample]:
@@ -74,7 +78,7 @@ def training(extent: Extent) -> Iterator[Sample]:
 
 def _training(framework: str, images: int) -> tuple[float, Sample]:
     """Images per second of a framework's scratch run, and one measurement of each of its rows."""
-    run = ("ours", "--run", f"{framework}-scratch", "--images", images)
+    run = ("ours", "--framework", framework, "--run", f"{framework}-scratch", "--images", images)
     usual = measure("tutorial", "--framework", framework, "--images", images)
     alike = measure(*run, "--batch-size", usual["batch_size"])
     ours = measure(*run)
@@ -97,17 +101,72 @@ def _training(framework: str, images: int) -> tuple[float, Sample]:
     return rate, {q._replace(what=f"{framework}, {q.what}"): value for q, value in sample.items()}
 
 
+def gpu(extent: Extent) -> Iterator[Sample]:
+    """Each framework on the GPU: against a tuned tutorial's script, whole and without its data, and
+    against the device's matrix products."""
+    for _ in range(extent.few):
+        rates = []
+        for framework in FRAMEWORKS:
+            options = ("--framework", framework, "--images", extent.gpu_images)
+            ours = measure("ours", *options, "--run", f"{framework}-scratch")
+            usual, steps = (measure(each, *options, "--tuned") for each in ("tutorial", "steps"))
+            product = ("--framework", framework, "--precision", ours["precision"])
+            peak = measure("peak", *product)["gflops"]
+            rates.append(ours["images_per_second"])
+            yield _on_gpu(framework, ours, usual, steps, peak)
+        yield {Quantity(f"ratio of {FRAMEWORKS[0]} to {FRAMEWORKS[1]}"): rates[0] / rates[1]}
+
+
+def _on_gpu(framework: str, ours: dict, usual: dict, steps: dict, peak: float) -> Sample:
+    """The rows of a framework; each rate says which device and batch gave it."""
+    rate, of_tutorial, of_steps = (each["images_per_second"] for each in (ours, usual, steps))
+
+    def measured(what: str, each: dict) -> Quantity:
+        note = f"{each['precision']}, batch {each['batch_size']}, {each['device']}"
+        return Quantity(f"{framework}, {what}", "images/s", note)
+
+    return {
+        measured("ours", ours): rate,
+        measured("the tuned tutorial's", usual): of_tutorial,
+        measured("its steps without their data", steps): of_steps,
+        Quantity(f"{framework}, ratio to the tuned tutorial's"): rate / of_tutorial,
+        Quantity(f"{framework}, ratio to its steps without their data"): rate / of_steps,
+        Quantity(f"{framework}, {ours['precision']} matrix product", "GFLOP/s"): peak,
+        Quantity(f"{framework}, fraction of the matrix product"): ours["gflops"] / peak,
+    }
+
+
+def study(extent: Extent) -> Iterator[Sample]:
+    """The default study from the command to the report, on images and weights made here."""
+    runs = {name: {"weights": "none"} for name in default_study().runs}
+    images = extent.archive_images
+    archive = {"train_images": images, "test_images": images // 5}
+    changes = {"study": "bench", "dataset": {"source": "synthetic", "synthetic": archive}}
+    with tempfile.TemporaryDirectory(dir=scratch_folder()) as name:
+        seconds, _ = timed(_snakemake(Path(name), changes | {"runs": runs}), folder=name)
+        yield {Quantity(f"the default study, {images + images // 5:,} images", "s"): seconds}
+        for path in sorted(Path(name).glob("results/bench/runs/*/*/provenance.json")):
+            record = json.loads(path.read_text())
+            of = Quantity(f"{record['run']}, from start to files", "s", record["device"])
+            yield {of: record["total_seconds"]}
+
+
 def epochs(extent: Extent) -> Iterator[Sample]:
     """Seconds per epoch of each default run, the mean over its epochs, from a few steps."""
     study = default_study()
     for _ in range(extent.few):
         options = ("--images", extent.images // 2)
-        found = {run: measure("epochs", "--run", run, *options)["seconds"] for run in study.runs}
-        yield {
-            Quantity(f"{run}, {STUDY_IMAGES:,} images", "s"): seconds / study.training(run).epochs
-            for run, seconds in found.items()
+        found = {
+            run: measure("epochs", "--framework", study.framework(run), "--run", run, *options)
+            for run in study.runs
         }
-        yield {Quantity("the default study's trainings, in turn", "h"): sum(found.values()) / 3600}
+        yield {
+            Quantity(f"{run}, {STUDY_IMAGES:,} images", "s"): each["seconds"]
+            / study.training(run).epochs
+            for run, each in found.items()
+        }
+        total = sum(each["seconds"] for each in found.values())
+        yield {Quantity("the default study's trainings, in turn", "h"): total / 3600}
 
 
 def checkpoints(extent: Extent) -> Iterator[Sample]:
@@ -115,7 +174,8 @@ def checkpoints(extent: Extent) -> Iterator[Sample]:
     for _ in range(extent.few):
         for framework in FRAMEWORKS:
             run = f"{framework}-scratch"
-            found = measure("checkpoint", "--run", run, "--images", extent.images // 2)
+            options = ("--framework", framework, "--run", run, "--images", extent.images // 2)
+            found = measure("checkpoint", *options)
             size = f"{found['megabytes']:.0f} MB"
             yield {
                 Quantity(f"{run}, a checkpoint", "s", size): found["seconds"],
@@ -130,8 +190,8 @@ def jobs(extent: Extent) -> Iterator[Sample]:
     begin = partial(start, "training_speed.py", CUDA_VISIBLE_DEVICES="")
     for _ in range(extent.repetitions):
         options = [
-            ("ours", "--run", f"{framework}-scratch", "--images", extent.images)
-            for framework in FRAMEWORKS
+            ("ours", "--framework", each, "--run", f"{each}-scratch", "--images", extent.images)
+            for each in FRAMEWORKS
         ]
         together = [begin(*each, "--threads", half) for each in options]
         rates = [finish(process)["images_per_second"] for process in together]
@@ -178,7 +238,7 @@ def _tensor_files(folder: Path) -> list:
 
 
 def _start_up(framework: str, folder: Path) -> float:
-    """Seconds until a training job has its network and its data."""
+    """Seconds until a training job has taken its first step."""
     study, run = default_study(), f"{framework}-scratch"
     settings = {
         "run": run,
@@ -197,7 +257,7 @@ def _start_up(framework: str, folder: Path) -> float:
     began = time.perf_counter()
     process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
-    started = any("training images" in line for line in process.stderr)
+    started = any("the first step is done" in line for line in process.stderr)
     seconds = time.perf_counter() - began
     process.kill()
     process.communicate()
@@ -269,16 +329,22 @@ def _snakemake(folder: Path, study: dict) -> list:
     ]
 
 
+ON_CPU = (training, epochs, checkpoints, jobs, data, workflow, scale)
+ON_GPU = (gpu, study, data)  # the others would take hours, or measure the CPU
 SECTIONS: dict[str, Callable[[Extent], Iterator[Sample]]] = {
-    section.__name__: section
-    for section in (training, epochs, checkpoints, jobs, data, workflow, scale)
+    section.__name__: section for section in (*ON_CPU, *ON_GPU)
 }
+
+
+def _default_sections() -> list[str]:
+    on_gpu = gpus.visible(os.environ.get("CUDA_VISIBLE_DEVICES"))
+    return [section.__name__ for section in (ON_GPU if on_gpu else ON_CPU)]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--short", action="store_true", help="minutes instead of an hour")
-    parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=list(SECTIONS))
+    parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=_default_sections())
     parser.add_argument("--output", type=Path, default=ROOT / "results" / "bench")
     arguments = parser.parse_args()
     table: list[Row] = []

@@ -1,14 +1,16 @@
 """One measurement of training speed, in a process of its own: prints a JSON object.
 
-    python benchmarks/training_speed.py ours --run pytorch-scratch
-    python benchmarks/training_speed.py epochs --run tensorflow-pretrained
-    python benchmarks/training_speed.py checkpoint --run pytorch-scratch
-    python benchmarks/training_speed.py tutorial --framework pytorch
+    python benchmarks/training_speed.py ours --framework pytorch --run pytorch-scratch
+    python benchmarks/training_speed.py epochs --framework tensorflow --run tensorflow-pretrained
+    python benchmarks/training_speed.py checkpoint --framework pytorch --run pytorch-scratch
+    python benchmarks/training_speed.py tutorial --framework pytorch [--tuned]
+    python benchmarks/training_speed.py steps --framework pytorch --tuned
     python benchmarks/training_speed.py peak --framework pytorch --precision bfloat16
 
 `ours` is the speed of a run of the default study; `epochs` the time of all its epochs; `checkpoint` what
-saving its state takes; `tutorial` the speed of the usual script beside this file; `peak` what the
-framework's matrix product reaches on the device on which it trains.
+saving its state takes; `tutorial` the speed of the usual script beside this file, and `steps` that of
+its training steps without their data; `peak` what the framework's matrix product reaches on the device
+on which it trains.
 """
 
 import argparse
@@ -20,16 +22,17 @@ import time
 from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from measuring import (
     FRAMEWORKS,
     STUDY_IMAGES,
-    default_study,
     forward_operations,
     make_job,
     scratch_folder,
 )
+from twinbench import environment
 from twinbench.backends.backend import Backend
 from twinbench.recipe.schedule import Phase
 from twinbench.training import run
@@ -50,6 +53,7 @@ def ours(arguments: argparse.Namespace) -> dict:
     return {
         "images_per_second": 1 / seconds,
         "gflops": operations / seconds / 1e9,
+        "device": backend.device,
         "precision": backend.precision,
         "batch_size": job.settings.batch_size,
     }
@@ -81,9 +85,26 @@ def checkpoint(arguments: argparse.Namespace) -> dict:
 
 
 def tutorial(arguments: argparse.Namespace) -> dict:
-    script = importlib.import_module(f"tutorial_{arguments.framework}")
-    rate = script.images_per_second(arguments.images, WARM_UP)
-    return {"images_per_second": rate, "batch_size": script.BATCH}
+    script = _script(arguments)
+    return _described(script, script.images_per_second(arguments.images, WARM_UP))
+
+
+def steps(arguments: argparse.Namespace) -> dict:
+    script = _script(arguments)
+    return _described(script, script.steps_images_per_second(arguments.images, WARM_UP))
+
+
+def _script(arguments: argparse.Namespace) -> Any:
+    return importlib.import_module(f"tutorial_{arguments.framework}").Script(arguments.tuned)
+
+
+def _described(script: Any, images_per_second: float) -> dict:
+    return {
+        "images_per_second": images_per_second,
+        "device": script.device,
+        "precision": script.precision,
+        "batch_size": script.batch_size,
+    }
 
 
 def peak(arguments: argparse.Namespace) -> dict:
@@ -161,20 +182,23 @@ def _seconds(work: Callable, *arguments: object) -> float:
     return time.perf_counter() - start
 
 
-MEASUREMENTS = {each.__name__: each for each in (ours, epochs, checkpoint, tutorial, peak)}
+MEASUREMENTS = {each.__name__: each for each in (ours, epochs, checkpoint, tutorial, steps, peak)}
 
 
 def main() -> None:
+    environment.enter("--framework")
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("measurement", choices=MEASUREMENTS)
     parser.add_argument("--run", default="pytorch-scratch", help="a run of the default study")
-    parser.add_argument("--framework", choices=FRAMEWORKS, help="default: the run's")
+    parser.add_argument("--framework", choices=FRAMEWORKS, required=True, help="the run's")
     parser.add_argument("--images", type=int, default=2560)
     parser.add_argument("--batch-size", type=int, help="default: the run's")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--precision", default="auto")
+    parser.add_argument(
+        "--tuned", action="store_true", help="the tutorial's in bfloat16, batch 128"
+    )
     arguments = parser.parse_args()
-    arguments.framework = arguments.framework or default_study().framework(arguments.run)
     print(json.dumps(MEASUREMENTS[arguments.measurement](arguments)))
 
 

@@ -11,7 +11,7 @@ from support import TINY_RESIZABLE, make_job
 from table import Quantity, rows, write
 from twinbench.networks.architectures import ARCHITECTURES
 
-TINY_EXTENT = bench.Extent(repetitions=2, few=1, images=64, archive_images=200, seeds=2)
+TINY_EXTENT = bench.Extent(2, 1, images=64, gpu_images=64, archive_images=200, seeds=2)
 
 
 def test_the_table_has_median_and_range(tmp_path):
@@ -51,6 +51,23 @@ def test_training_compares_what_was_measured_in_one_run(monkeypatch):
     assert {row["n"] for row in table.values()} == {TINY_EXTENT.repetitions}
 
 
+def test_a_gpu_is_compared_with_a_tuned_script_and_named(monkeypatch):
+    common = {"device": "NVIDIA H100", "precision": "bfloat16", "batch_size": 128}
+    answers = {
+        "tutorial": {"images_per_second": 50.0, **common},
+        "steps": {"images_per_second": 100.0, **common},
+        "ours": {"images_per_second": 200.0, "gflops": 300.0, **common},
+        "peak": {"gflops": 400.0},
+    }
+    monkeypatch.setattr(bench, "measure", lambda what, *options: answers[what])
+    table = {row["what"]: row for row in rows("gpu", bench.gpu(TINY_EXTENT))}
+    assert table["pytorch, ratio to the tuned tutorial's"]["median"] == 4
+    assert table["pytorch, ratio to its steps without their data"]["median"] == 2
+    assert table["tensorflow, fraction of the matrix product"]["median"] == 0.75
+    assert table["tensorflow, ours"]["note"] == "bfloat16, batch 128, NVIDIA H100"
+    assert table["ratio of pytorch to tensorflow"]["median"] == 1
+
+
 @pytest.mark.parametrize("framework", ["pytorch", "tensorflow"])
 def test_measurements_return_their_numbers(framework, monkeypatch):
     def tiny_job(run, images, threads, **changes):
@@ -62,7 +79,13 @@ def test_measurements_return_their_numbers(framework, monkeypatch):
     monkeypatch.setattr(training_speed, "PEAK_SIZE", 64)
     monkeypatch.setattr(training_speed, "PEAK_SECONDS", 0.001)
     arguments = Namespace(
-        run="run", framework=framework, images=80, batch_size=16, threads=1, precision="float32"
+        run="run",
+        framework=framework,
+        images=80,
+        batch_size=16,
+        threads=1,
+        precision="float32",
+        tuned=False,
     )
     found = training_speed.ours(arguments)
     assert (found["precision"], found["batch_size"]) == ("float32", 16)
