@@ -54,8 +54,11 @@ class Scripted:
     def weights(self):
         return {"epoch": np.array(self._epoch)}
 
-    def set_weights(self, weights):
-        self.weights = lambda: weights
+    def keep_weights(self):
+        self._kept = self.weights()
+
+    def use_kept_weights(self):
+        self.weights = lambda: self._kept
 
     def state(self):
         return self.weights()

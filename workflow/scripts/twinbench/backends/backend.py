@@ -27,6 +27,7 @@ from twinbench.recipe.schedule import Phase
 
 Tensors = dict[str, np.ndarray]
 Tensor = TypeVar("Tensor")
+KEPT = "kept/"  # begins the names of kept weights in a state
 
 
 def with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -78,8 +79,15 @@ class Backend(Probed, Protocol):
     def logits(self, images: np.ndarray) -> np.ndarray:
         """Logits float32 (n, classes) of uint8 images (n, height, width, 3), without dropout."""
 
+    def keep_weights(self) -> None:
+        """Remember the network's weights as they are now, instead of those kept before."""
+
+    def use_kept_weights(self) -> None:
+        """Put the kept weights back into the network."""
+
     def state(self) -> Tensors:
-        """All that the next step depends on: weights, optimiser, the epoch's running sums."""
+        """All that the next step and the result depend on: weights, those that are kept, optimiser, the
+        epoch's running sums."""
 
     def restore(self, state: Tensors) -> None:
         """Take up a `state`, after `start_phase` of the phase that it was saved in."""

@@ -91,12 +91,12 @@ class CheckpointStore:
 class CheckpointInterval:
     """When to save a checkpoint, so that saving takes little of a training's time.
 
-    After each epoch, unless that would cost more than two per cent of the time; within long epochs every
-    ten minutes.
+    After an epoch, at least a minute after the one before, and unless that would cost more than two per
+    cent of the time; within long epochs every ten minutes.
     """
 
     _MOST = 0.02  # fraction of the training's time
-    _LONGEST = 600  # seconds
+    _SHORTEST, _LONGEST = 60, 600  # seconds
 
     def __init__(self) -> None:
         self._start = self._last = time.monotonic()
@@ -104,7 +104,7 @@ class CheckpointInterval:
         self._written, self._spent = 0, 0.0
 
     def due_after_epoch(self) -> bool:
-        return time.monotonic() - self._last >= self._cost / self._MOST
+        return time.monotonic() - self._last >= max(self._SHORTEST, self._cost / self._MOST)
 
     def due_within_epoch(self) -> bool:
         return time.monotonic() - self._last >= max(self._LONGEST, self._cost / self._MOST)

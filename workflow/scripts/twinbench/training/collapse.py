@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from scipy.special import log_softmax
 
 from twinbench.backends.backend import Probed
-from twinbench.training.job import Job
+from twinbench.training.job import Job, log_softmax
 
 _IMAGES = 64  # of the validation split
 _FIRST_PROBE = 25  # steps after the start; then after twice as many each time, and after each epoch
@@ -119,7 +118,7 @@ class CollapseDetector:
         finite = self._input_is_finite() and bool(np.isfinite(logits).all())
         if not finite:
             return Probe(step, False, math.nan, 0, math.nan, dead, "")
-        outputs = log_softmax(logits.astype(np.float64), axis=1)
+        outputs = log_softmax(logits)
         return Probe(
             step=step,
             finite=True,

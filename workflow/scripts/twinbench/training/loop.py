@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from twinbench.backends.backend import Backend, with_prefix
-from twinbench.networks.weights import Weights
+from twinbench.backends.backend import Backend
 from twinbench.recipe import schedule
 from twinbench.recipe.epoch_plan import EpochPlan
 from twinbench.recipe.schedule import History, Phase
@@ -58,11 +57,10 @@ class _Session:
 
 @dataclass(frozen=True)
 class _Position:
-    """Where a training stands: rows of finished epochs, the selected epoch's weights, and within an
-    epoch the steps done and the seconds they took."""
+    """Where a training stands: rows of finished epochs, and within an epoch the steps done and the
+    seconds they took."""
 
     history: History
-    selected: Weights
     step: int = 0
     seconds: float = 0.0
 
@@ -87,9 +85,9 @@ def train(job: Job, backend: Backend, store: CheckpointStore, progress: Progress
                 backend.start_phase(phase)
             row, diagnosis = _train_epoch(session, phase, epoch, position)
             progress.epoch(row)
-            history = [*position.history, row]
-            is_selected = schedule.selected_epoch(history, which) == epoch
-            position = _Position(history, backend.weights() if is_selected else position.selected)
+            position = _Position([*position.history, row])
+            if schedule.selected_epoch(position.history, which) == epoch:
+                backend.keep_weights()
             if diagnosis:
                 log.warning("collapsed in epoch %d: %s", epoch, diagnosis)
                 break
@@ -100,7 +98,7 @@ def train(job: Job, backend: Backend, store: CheckpointStore, progress: Progress
                 raise Interrupted(f"after epoch {epoch}")
     log.info("checkpoints: %s", session.interval)
     selected = schedule.selected_epoch(position.history, which)
-    backend.set_weights(position.selected)
+    backend.use_kept_weights()
     backend.input_size = job.input_size_in(selected)
     return Outcome(position.history, selected, diagnosis)
 
@@ -124,8 +122,7 @@ def _train_epoch(
         for steps_done in _train_steps(session, plan, position.step):
             if steps_done < plan.steps:  # what follows an epoch comes after its validation
                 seconds = time.monotonic() - start
-                between = _Position(position.history, position.selected, steps_done, seconds)
-                _save_if_due(session, plan, between)
+                _save_if_due(session, plan, _Position(position.history, steps_done, seconds))
     except Collapsed as collapsed:
         diagnosis, steps_done = str(collapsed), collapsed.step - (epoch - 1) * plan.steps
     train_loss, train_accuracy = (
@@ -170,6 +167,8 @@ def _train_steps(session: _Session, plan: EpochPlan, first: int) -> Iterator[int
         backend.train(done, last)
         seconds = max(time.monotonic() - start, 1e-9)
         length = max(1, round(_SECONDS_OF_A_PART * (last - done) / seconds))
+        if done == first:
+            log.info("the first step is done")
         done = last
         session.progress.step(plan.epoch, done, plan.steps)
         if done == plan.steps or before + done == detector.next_due(before + done - 1):
@@ -201,22 +200,20 @@ def _remaining_epochs(job: Job, done: int) -> Iterator[tuple[Phase, int]]:
 
 def _save(session: _Session, position: _Position) -> None:
     with session.interval.measured():
-        tensors = {f"backend/{name}": value for name, value in session.backend.state().items()}
-        tensors |= {f"selected/{name}": value for name, value in position.selected.items()}
         state = {
             "history": position.history,
             "step": position.step,
             "seconds": position.seconds,
             "probes": session.detector.state(),
         }
-        session.store.save(Checkpoint(tensors, state))
+        session.store.save(Checkpoint(session.backend.state(), state))
 
 
 def _resume(session: _Session) -> _Position:
     """Where to go on: at the store's checkpoint, which backend and detector take up, or at the start."""
     checkpoint = session.store.load()
     if checkpoint is None:
-        return _Position([], {})
+        return _Position([])
     state = checkpoint.state
     for row in state["history"]:
         session.progress.epoch(row, resumed=True)
@@ -225,11 +222,10 @@ def _resume(session: _Session) -> _Position:
     last_epoch = done + 1 if state["step"] else done
     phase = next(p for p in session.job.phases if p.first_epoch <= last_epoch <= p.last_epoch)
     session.backend.start_phase(phase)
-    session.backend.restore(with_prefix(checkpoint.tensors, "backend/"))
+    session.backend.restore(checkpoint.tensors)
     session.detector.restore(state["probes"])
     log.info("resumed from the checkpoint after epoch %d, step %d", done, state["step"])
-    selected = with_prefix(checkpoint.tensors, "selected/")
-    return _Position(state["history"], selected, state["step"], state["seconds"])
+    return _Position(state["history"], state["step"], state["seconds"])
 
 
 @contextmanager

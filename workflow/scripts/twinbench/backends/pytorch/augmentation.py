@@ -2,7 +2,6 @@
 
 import torch
 from torch.nn import functional
-from torchvision.transforms import v2
 
 from twinbench.config.training import Augmentation
 from twinbench.recipe.normalisation import Normalisation
@@ -58,6 +57,8 @@ def transform_natively(
 
     Each image has its own random numbers, from torch's global generator.
     """
+    from torchvision.transforms import v2  # which costs a second of a job's start
+
     resize = v2.Resize((output_size, output_size))
     images = images.permute(0, 3, 1, 2)
     if augmentation is None:

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional
 
-from twinbench.backends.backend import Tensors
+from twinbench.backends.backend import KEPT, Tensors, with_prefix
 from twinbench.backends.pytorch import augmentation, network
 from twinbench.backends.pytorch.cuda_graph import captured
 from twinbench.files import written_atomically
@@ -53,6 +53,7 @@ class Backend:
         self._plan_tensors: dict[str, torch.Tensor] = {}
         self._step = torch.zeros(1, dtype=torch.int64, device=self._device)  # the next one's number
         self._metric_sums = torch.zeros(2, dtype=torch.float64, device=self._device)
+        self._kept: dict[str, torch.Tensor] = {}
         self._execute: Callable[[], None] | None = None
         self.set_weights(
             job.with_pretrained(self.weights()) if job.native else job.initial_weights()
@@ -147,7 +148,7 @@ class Backend:
             # Native augmentation draws from torch's generator on the host, which a graph cannot.
             graph = self._device.type == "cuda" and not native
             self._execute = (
-                captured(self._train_step, self._changed()) if graph else self._train_step
+                captured(self._train_step, self._changing().values()) if graph else self._train_step
             )
         for step in range(first, last):
             if native:  # its augmentation and dropout use the global generator
@@ -207,28 +208,34 @@ class Backend:
             gradients = torch.autograd.grad(loss, list(kernels.values()))
         return {n: g.norm().item() for n, g in zip(kernels, gradients, strict=True)}
 
+    def keep_weights(self) -> None:
+        self._kept = {name: tensor.clone() for name, tensor in self._network.state_dict().items()}
+
+    def use_kept_weights(self) -> None:
+        self._network.load_state_dict(self._kept)
+
     def state(self) -> Tensors:
+        kept = {KEPT + name: tensor for name, tensor in self._kept.items()}
         # Copies, since training goes on while they are written; memory order is not kept in a file.
         return {
             name: np.array(tensor.detach().cpu().numpy(), order="C")
-            for name, tensor in self._state().items()
+            for name, tensor in (self._changing() | kept).items()
         }
 
     def restore(self, state: Tensors) -> None:
+        tensors = {name: torch.from_numpy(array) for name, array in state.items()}
+        self._kept = {n: t.to(self._device) for n, t in with_prefix(tensors, KEPT).items()}
         with torch.no_grad():
-            for name, tensor in self._state().items():
-                tensor.copy_(torch.from_numpy(state[name]))
+            for name, tensor in self._changing().items():
+                tensor.copy_(tensors[name])
 
-    def _state(self) -> dict[str, torch.Tensor]:
+    def _changing(self) -> dict[str, torch.Tensor]:
         """The tensors themselves that a step changes, by name."""
         tensors = {f"network/{n}": t for n, t in self._network.state_dict().items()}
         for index, parameter in enumerate(_parameters(self._optimiser)):
             moments = self._optimiser.state[parameter]
             tensors |= {f"optimiser/{index}/{name}": t for name, t in moments.items()}
         return tensors | {"sums": self._metric_sums}
-
-    def _changed(self) -> list[torch.Tensor]:
-        return list(self._state().values())
 
     def weights(self) -> Weights:
         return network.get_weights(self._network, self._job.layers, self._job.input_size)
@@ -323,7 +330,8 @@ def _device() -> torch.device:
 def _configure(job: Job) -> None:
     """Threads and determinism: what torch keeps for the whole process."""
     torch.set_num_threads(job.threads)
-    torch.use_deterministic_algorithms(True)
+    # As use_deterministic_algorithms(True), which imports the compiler in a second.
+    torch.set_deterministic_debug_mode("error")
     # Otherwise each new tensor is filled before it is written; a step on two cores takes 1.08 times
     # as long.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

@@ -157,7 +157,7 @@ def set_weights(
             value = weights[name]
             if name.endswith("/kernel"):
                 value = _to_torch(value, flattened)
-            parameter.copy_(torch.from_numpy(np.ascontiguousarray(value)))
+            parameter.copy_(torch.from_numpy(value))
 
 
 def get_weights(network: nn.Sequential, layers: tuple[Layer, ...], size: int) -> Weights:
@@ -182,7 +182,7 @@ def set_gradients(
                 value = _to_torch(value, flattened)
             # In the parameter's own memory order, on which the fused optimiser relies.
             parameter.grad = torch.empty_like(parameter).copy_(
-                torch.from_numpy(np.ascontiguousarray(value))
+                torch.from_numpy(value)
             )
 
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from twinbench.backends.backend import Tensors
+from twinbench.backends.backend import KEPT, Tensors, with_prefix
 from twinbench.backends.tensorflow import augmentation, network
 from twinbench.files import written_atomically
 from twinbench.networks.weights import Weights
@@ -43,6 +43,7 @@ class Backend:
         # A variable, since TensorFlow gathers bytes on a GPU from variables alone.
         self._images = tf.Variable(job.train.images, trainable=False)
         self._labels = tf.one_hot(job.train.labels, job.classes)
+        self._kept: list[tf.Tensor] = []
         self._plan: EpochPlan
         self._plan_tensors: PlanTensors
         self._train_steps = tf.function(self._steps)
@@ -155,14 +156,24 @@ class Backend:
         gradients = tape.gradient(loss, [layer.kernel.value for layer in layers])
         return {layer.name: float(tf.norm(g)) for layer, g in zip(layers, gradients, strict=True)}
 
+    def keep_weights(self) -> None:
+        self._kept = [tf.identity(variable.value) for variable in self._network.variables]
+
+    def use_kept_weights(self) -> None:
+        for variable, value in zip(self._network.variables, self._kept, strict=True):
+            variable.assign(value)
+
     def state(self) -> Tensors:
-        return {
+        kept = {f"{KEPT}{index}": value.numpy() for index, value in enumerate(self._kept)}
+        return kept | {
             f"{part}/{index}": network.to_array(variable)
             for part, variables in self._variables().items()
             for index, variable in enumerate(variables)
         }
 
     def restore(self, state: Tensors) -> None:
+        kept = with_prefix(state, KEPT)
+        self._kept = [tf.constant(kept[str(index)]) for index in range(len(kept))]
         for part, variables in self._variables().items():
             for index, variable in enumerate(variables):
                 variable.assign(state[f"{part}/{index}"])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from scipy.special import log_softmax
-from twinbench.backends.backend import Tensors
+from twinbench.backends.backend import KEPT, Tensors, with_prefix
 from twinbench.backends.numpy_only import augmentation, network
 from twinbench.errors import InputError
 from twinbench.networks import weights
@@ -32,6 +32,7 @@ class Backend:
         self._job = job
         self.input_size = job.input_size
         self._weights = job.initial_weights()
+        self._kept: Weights = {}
         self._sums = np.zeros(2)
         self._phase: Phase
         self._moments: dict[str, tuple[np.ndarray, np.ndarray]] = {}
@@ -77,14 +78,22 @@ class Backend:
         batches = np.array_split(images, math.ceil(len(images) / 64))
         return np.concatenate([self.probe(batch)[0] for batch in batches])
 
+    def keep_weights(self) -> None:
+        self._kept = self.weights()
+
+    def use_kept_weights(self) -> None:
+        self.set_weights(self._kept)
+
     def state(self) -> Tensors:
-        tensors = {f"network/{name}": value.copy() for name, value in self._weights.items()}
+        tensors = {KEPT + name: value.copy() for name, value in self._kept.items()}
+        tensors |= {f"network/{name}": value.copy() for name, value in self._weights.items()}
         for name, (first, second) in self._moments.items():
             tensors |= {f"first/{name}": first.copy(), f"second/{name}": second.copy()}
         return tensors | {"sums": self._sums.copy(), "updates": np.array(self._updates)}
 
     def restore(self, state: Tensors) -> None:
         self._weights = {name: state[f"network/{name}"].copy() for name in self._weights}
+        self._kept = with_prefix(state, KEPT)
         self._moments = {
             name: (state[f"first/{name}"].copy(), state[f"second/{name}"].copy())
             for name in self._moments
