@@ -1,6 +1,7 @@
 """Leases of GPUs, by real processes that ask for pretended devices."""
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from support import SCRIPTS, make_job, training_arguments
 from twinbench.errors import InputError
 from twinbench.training import devices
 
+LONGEST_WAIT = 30  # seconds
 TWO = f"GPU 0: X (UUID: {GPU_A})\nGPU 1: X (UUID: {GPU_B})\n"
 HOLDER = """
 import os, sys, time
@@ -68,6 +70,9 @@ def holder(machine, variables):
 
 
 def leased(process: subprocess.Popen) -> str:
+    """The device that the process leases within a few seconds."""
+    ready, _, _ = select.select([process.stdout], [], [], LONGEST_WAIT)
+    assert ready, "no lease"
     device, visible, order = process.stdout.readline().split()
     assert device == visible and order == "PCI_BUS_ID"
     return device

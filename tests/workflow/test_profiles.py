@@ -7,6 +7,7 @@ import pytest
 import yaml
 from snakemake.cli import get_argument_parser
 from support import ROOT
+from tiny import TINY
 
 PROFILES = sorted(path.parent.name for path in (ROOT / "profiles").glob("*/config.yaml"))
 # The values that a user is asked to set to the site's are marked by their number.
@@ -48,6 +49,16 @@ def test_the_rules_of_profiles_are_those_that_use_a_gpu(workplace, plan):
     assert {rule for rule, needs in slurm["set-resources"].items() if needs["gpu"]} == gpu_rules
     rules = "".join(path.read_text() for path in (ROOT / "workflow" / "rules").glob("*.smk"))
     assert rules.count("gpu=1,") == len(gpu_rules) / 2  # each of these makes both rules
+
+
+def test_every_job_on_a_gpu_is_told_how_many_may_share_it(workplace, plan):
+    overlay = {**TINY, "training": {**TINY["training"], "jobs_per_gpu": 4}}
+    status, output = plan(workplace, "--dry-run", "--printshellcmds", overlay=overlay)
+    assert status == 0, output
+    names = r"(train|pretrain_weights|measure_parity)\.py .*--threads"
+    commands = [line for line in output.splitlines() if re.search(names, line)]
+    assert len(commands) == 8  # four runs, two of pretrained weights, and two measurements
+    assert all(" --jobs-per-gpu 4 " in line for line in commands)
 
 
 def test_no_more_than_five_values_are_to_be_edited():
