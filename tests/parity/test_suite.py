@@ -24,7 +24,7 @@ from twinbench.recipe.initial_weights import initial_weights
 
 @pytest.mark.parametrize("kind", JOBS)
 def test_all_checks_and_the_audit_pass(kind):
-    measurements = [unchanged(framework, kind)[0] for framework in ("pytorch", "tensorflow")]
+    measurements = [unchanged(framework, kind) for framework in ("pytorch", "tensorflow")]
     assert unaccounted(*measurements) == []
     if kind != "bfloat16":  # where all but the audit is measured in float32
         assert failed_checks(*measurements) == []
@@ -33,12 +33,12 @@ def test_all_checks_and_the_audit_pass(kind):
 
 
 def test_another_arithmetic_fails_the_audit():
-    first, second = unchanged("pytorch", "bfloat16")[0], unchanged("tensorflow")[0]
+    first, second = unchanged("pytorch", "bfloat16"), unchanged("tensorflow")
     assert unaccounted(first, second) == ["arithmetic of the layers"]
 
 
 def test_nan_fails_its_check():
-    first, second = unchanged("pytorch")[0], unchanged("tensorflow")[0]
+    first, second = unchanged("pytorch"), unchanged("tensorflow")
     broken = {**second.quantities, "tiny:loss": np.array(np.nan)}
     assert failed_checks(first, replace(second, quantities=broken)) == ["loss"]
 
@@ -87,7 +87,7 @@ def test_gradients_are_measured_on_the_smallest_images_that_the_weights_serve(ne
             sizes.add(plan.input_size)
             return super().loss_and_gradients(plan, step)
 
-    found, _ = measuring.measure(parity_job(network, input_size=48), Recording, None, STEPS)
+    found = measuring.measure(parity_job(network, input_size=48), Recording, STEPS)
     assert sizes == {size}
     assert found["augmented pixels"].shape[1:] == (48, 48, 3)
 
@@ -105,9 +105,9 @@ def test_the_script_measures_the_cases_of_a_study(tmp_path, run_script):
     files = {name: tmp_path / name for name in ("train", "validation", "weights")}
     files["library"] = tmp_path / "unread"  # no library has this network
     inputs = [word for name, path in files.items() for word in (f"--{name}", str(path))]
-    for framework, exchange in (("pytorch", "--trained-output"), ("tensorflow", "--trained")):
+    for framework in ("pytorch", "tensorflow"):
         arguments = [*to_arguments({"seed": 1, "cases": cases}).values(), *inputs]
-        arguments += ["--backend", framework, "--threads", "1", exchange, str(tmp_path / "trained")]
+        arguments += ["--backend", framework, "--threads", "1"]
         arguments += ["--output", str(tmp_path / framework)]
         assert run_script("measure_parity.py", arguments) == 0
     table = comparing.compare([comparing.read(tmp_path / n) for n in ("pytorch", "tensorflow")])

@@ -11,19 +11,15 @@ MEASUREMENTS = {
     backend: f"{STUDY.folder}/parity/{backend}.safetensors"
     for backend in STUDY.frameworks
 }
-# All backends evaluate the weights that the first one trains.
-TRAINED = f"{STUDY.folder}/parity/trained.safetensors"
 PARITY_TABLES = [f"{STUDY.folder}/parity.csv", f"{STUDY.folder}/parity-audit.csv"]
 
 # A loop's variable has its last value when a command runs, so what differs stands in the params.
 for BACKEND in MEASUREMENTS:
-    FIRST = BACKEND == STUDY.frameworks[0]
 
     rule:
         name:
             f"measure_{BACKEND}"
         input:
-            **({} if FIRST else {"trained": TRAINED}),
             code=backend_code("measure_parity.py", BACKEND, "parity", "accelerator"),
             train=f"{STUDY.data_folder}/train.safetensors",
             validation=f"{STUDY.data_folder}/validation.safetensors",
@@ -35,11 +31,9 @@ for BACKEND in MEASUREMENTS:
                 library_file(case.model, case.weights_id) for case in PRETRAINED_CASES
             ],
         output:
-            **({"trained": TRAINED} if FIRST else {}),
             quantities=MEASUREMENTS[BACKEND],
         log:
             f"{STUDY.folder}/logs/measure_{BACKEND}.log",
-        priority: 1  # these wait for each other, so they start early
         conda:
             f"../../envs/{BACKEND}.yaml"
         container:
@@ -54,11 +48,6 @@ for BACKEND in MEASUREMENTS:
         params:
             *settings(PARITY_SETTINGS),
             f"--backend={BACKEND}",
-            (
-                (lambda wildcards, output: f"--trained-output={output.trained}")
-                if FIRST
-                else (lambda wildcards, input: f"--trained={input.trained}")
-            ),
         message:
             f"Measuring the parity of {BACKEND}"
         shell:

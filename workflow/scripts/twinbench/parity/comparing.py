@@ -165,7 +165,7 @@ CHECKS = (
     Check("one Adam step", "change 1", of_length, 1e-3, _STEPS),
     Check("20 Adam steps", "change 20", of_length, 1e-3, _STEPS),
     Check("loss over {steps} steps", "loss curve", of_each, 1e-2, _CURVE),
-    Check("evaluation of the same trained weights", "evaluation", of_largest, 1e-5, _SUMS),
+    Check("forward pass with changed weights", "evaluation", of_largest, 1e-5, _SUMS),
 )
 
 

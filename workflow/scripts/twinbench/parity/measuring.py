@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from twinbench import cli
@@ -24,7 +23,6 @@ from twinbench.backends.backend import Backend
 from twinbench.config.training import Training
 from twinbench.data import splits
 from twinbench.data.splits import Split
-from twinbench.errors import InputError
 from twinbench.files import written_atomically
 from twinbench.networks import weights
 from twinbench.networks.architectures import (
@@ -126,9 +124,6 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         help="framework-free weights, one file for each case that starts from some, in their order",
     )
     result.add_argument("--library", nargs="*", type=Path, default=[], help="their library files")
-    exchange = result.add_mutually_exclusive_group(required=True)
-    exchange.add_argument("--trained-output", type=Path, help="file for the trained weights")
-    exchange.add_argument("--trained", type=Path, help="the first backend's trained weights")
     add_jobs_per_gpu(result)
     cli.add_settings(result, ParitySettings)
     return result
@@ -152,14 +147,12 @@ def _execute(arguments: argparse.Namespace, settings: ParitySettings) -> None:
     weights_files = dict(zip(pretrained, arguments.weights, strict=True))
     published_files = dict(zip(pretrained, arguments.library, strict=True))
     quantities: Quantities = {}
-    trained: Weights = {}
     described = {}
     for name, case in settings.cases.items():
         log.info("%s: measuring %s", arguments.backend, name)
         file = weights_files.get(name)
         job = parity_job(name, case, file, train, validation, settings.seed, arguments.threads)
-        given = _read_trained(arguments.trained, name) if arguments.trained else None
-        found, result = measure(job, backend.ParityBackend, given, case.steps)
+        found = measure(job, backend.ParityBackend, case.steps)
         published = job.architecture.published
         if published and name in published_files:
             own = published.backend == arguments.backend and published.library_name is not None
@@ -170,7 +163,6 @@ def _execute(arguments: argparse.Namespace, settings: ParitySettings) -> None:
             setting: [facts.value, facts.own]
             for setting, facts in describe(job, case.training, backend.ParityBackend).items()
         }
-        trained |= {f"{name}:{tensor}": value for tensor, value in result.items()}
     description = json.dumps(
         {"framework": arguments.backend, "settings": described}, sort_keys=True
     )
@@ -178,17 +170,6 @@ def _execute(arguments: argparse.Namespace, settings: ParitySettings) -> None:
         # One key of metadata alone: safetensors writes several in random order.
         quantities = {name: np.ascontiguousarray(value) for name, value in quantities.items()}
         save_file(quantities, temporary, {"parity": description})
-    if arguments.trained_output:
-        with written_atomically(arguments.trained_output) as temporary:
-            save_file(trained, temporary)
-
-
-def _read_trained(file: Path, case: str) -> Weights:
-    with safe_open(file, framework="numpy") as tensors:
-        names = [name for name in tensors.keys() if name.startswith(f"{case}:")]  # noqa: SIM118
-        if not names:
-            raise InputError(f"{file}: no weights of {case}; delete the file and start again")
-        return {name.split(":", 1)[1]: tensors.get_tensor(name) for name in names}
 
 
 # --- Jobs --------------------------------------------------------------------------------------
@@ -298,13 +279,8 @@ def library_job(job: Job, images: int) -> Job:
 # --- Quantities --------------------------------------------------------------------------------
 
 
-def measure(
-    job: Job, make_backend: MakeBackend, trained: Weights | None, steps: int
-) -> tuple[Quantities, Weights]:
-    """A case's quantities, and the weights after the last step (float16).
-
-    `trained` are such weights of the first backend, with which all are evaluated; None for itself.
-    """
+def measure(job: Job, make_backend: MakeBackend, steps: int) -> Quantities:
+    """A case's quantities; the loss curve is followed for so many steps."""
     (phase,) = job.phases
     found: Quantities = {"sample order": observed_order(make_backend(marker_job(job)), job)}
     backend = make_backend(job)
@@ -320,12 +296,12 @@ def measure(
     gentle = replace(phase, learning_rate=LOSS_CURVE_SCALE * phase.learning_rate)
     backend.start_phase(gentle)
     found["loss curve"] = loss_curve(backend, job, gentle, steps)
-    after = {name: value.astype(np.float16) for name, value in backend.weights().items()}
-    found["evaluation"] = _evaluated(backend, job, after if trained is None else trained)
+    backend.set_weights(changed_weights(initial))
+    found["evaluation"] = backend.logits(job.validation.images)
     del backend
     for prefix, dropout in (("", 0.0), ("dropout ", _DROPOUT)):
         found |= _gradients(gradient_job(job, dropout), make_backend, prefix)
-    return found, after
+    return found
 
 
 def observed_order(backend: ParityBackend, job: Job) -> np.ndarray:
@@ -405,9 +381,15 @@ def loss_curve(backend: ParityBackend, job: Job, phase: Phase, steps: int) -> np
     return np.array(losses)
 
 
-def _evaluated(backend: ParityBackend, job: Job, trained: Weights) -> np.ndarray:
-    backend.set_weights({name: value.astype(np.float32) for name, value in trained.items()})
-    return backend.logits(job.validation.images)
+def changed_weights(weights: Weights) -> Weights:
+    """Weights in which no tensor is as it was, as after a training: biases and means are not zero,
+    variances not one."""
+    noise = np.random.default_rng(0).normal(0, 0.1, _SAMPLED).astype(np.float32)
+    return {
+        name: value * (1 + np.resize(noise, value.shape))
+        + (0 if name.endswith("/kernel") else np.abs(np.resize(noise, value.shape)))
+        for name, value in weights.items()
+    }
 
 
 def describe(job: Job, training: Training, make_backend: MakeBackend) -> dict[str, Setting]:
