@@ -163,6 +163,8 @@ def _content(path: Path) -> object:
         return table[[column for column in table if not TIMES.search(column)]].to_csv()
     if path.name == "provenance.json":
         facts = json.loads(path.read_text())
+        # Slurm's jobs get devices that stand in for GPUs, and note that they could not use them.
+        del facts["device_note"]
         return {key: value for key, value in facts.items() if not TIMES.search(key)}
     if path.suffix == ".keras":
         # The rest holds the date, and names objects by their addresses in memory.
