@@ -60,6 +60,16 @@ def convert(module, device=None, memory_format=torch.preserve_format):
     return module
 
 
+def empty(module, device):
+    """As nn.Module.to_empty."""
+    for each in module.modules():
+        for tensors in (each._parameters, each._buffers):
+            for name, tensor in tensors.items():
+                made = torch.empty(tensor.shape, dtype=tensor.dtype, device=device)
+                tensors[name] = torch.nn.Parameter(made) if tensors is each._parameters else made
+    return module
+
+
 @NETWORKS
 @pytest.mark.filterwarnings("ignore:CUDA is not available")
 def test_a_pytorch_step_touches_nothing_but_the_gpu(network, monkeypatch):
@@ -73,6 +83,7 @@ def test_a_pytorch_step_touches_nothing_but_the_gpu(network, monkeypatch):
     monkeypatch.setattr(pytorch, "_device", lambda: torch.device("cuda:0"))
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
     monkeypatch.setattr(torch.nn.Module, "to", convert)
+    monkeypatch.setattr(torch.nn.Module, "to_empty", empty)
     monkeypatch.setattr(torch, "_fused_adamw_", update)  # has no pretended form
     monkeypatch.setattr(torch.Tensor, "backward", lambda loss: None)  # needs a driver
     job = job_of(network)

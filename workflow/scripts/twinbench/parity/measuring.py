@@ -446,4 +446,4 @@ def _sample(tensor: np.ndarray) -> np.ndarray:
     if tensor.size <= _SAMPLED:
         return np.ravel(tensor)
     chosen = np.random.default_rng(tensor.size).integers(tensor.size, size=_SAMPLED)
-    return np.ravel(tensor)[chosen]
+    return tensor[np.unravel_index(chosen, tensor.shape)]

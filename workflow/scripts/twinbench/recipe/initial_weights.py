@@ -13,13 +13,18 @@ BATCH_NORMALISATION_MOMENTUM = 0.9  # of the old value, as Keras counts; torch c
 
 
 def initial_weights(
-    seed: int, layers: tuple[Layer, ...], input_size: int, batch_normalisation: bool
+    seed: int,
+    layers: tuple[Layer, ...],
+    input_size: int,
+    batch_normalisation: bool,
+    given: Weights | None = None,
 ) -> Weights:
     """Random weights in the layout that `networks.weights` describes.
 
     Kernels are normal with variance 2 / fan-in before a ReLU (He et al. 2015) and 1 / fan-in in the head
     (LeCun et al. 1998); biases are zero. Batch normalisation adds `gamma`, `beta`, `mean` and `variance`
-    to each convolution.
+    to each convolution. Kernels that are `given` in the right shape are used, which saves their random
+    numbers: each layer has its own.
     """
     weights: Weights = {}
     for index, (layer, input_shape, output_shape) in enumerate(shapes(layers, input_size)):
@@ -28,8 +33,10 @@ def initial_weights(
             continue
         gain = 1 if layer.name == HEAD else 2
         std = math.sqrt(gain / math.prod(shape[:-1]))
-        random = random_generator(seed, "weights", index)
-        kernel = random.standard_normal(shape, dtype=np.float32) * np.float32(std)
+        kernel = (given or {}).get(f"{layer.name}/kernel")
+        if kernel is None or kernel.shape != shape:
+            random = random_generator(seed, "weights", index)
+            kernel = random.standard_normal(shape, dtype=np.float32) * np.float32(std)
         weights[f"{layer.name}/kernel"] = kernel
         weights[f"{layer.name}/bias"] = np.zeros(shape[-1], np.float32)
         if batch_normalisation and not isinstance(layer, Dense):

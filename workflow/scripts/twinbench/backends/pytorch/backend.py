@@ -36,14 +36,7 @@ class Backend:
         self._device = _device()
         self.precision = choose(job.settings.precision, _compute_capability(self._device))
         torch.manual_seed(job.seed)
-        self._network = network.build(
-            job.layers,
-            job.settings.batch_normalisation,
-            job.input_size,
-            dropout=job.settings.dropout,
-            own_masks=job.native,
-        )
-        self._network.to(self._device).to(memory_format=torch.channels_last)
+        self._network = _network(job, self._device)
         self._images = torch.from_numpy(job.train.images).to(self._device)
         self._labels = torch.from_numpy(job.train.labels).to(self._device)
         self._normaliser = augmentation.Normaliser(job.normalisation, self._device)
@@ -316,6 +309,23 @@ class Backend:
         for name, module in self._network.named_children():
             if isinstance(module, torch.nn.BatchNorm2d):
                 module.train(self._phase.trains(name.removesuffix("_normalisation")))
+
+
+def _network(job: Job, device: torch.device) -> torch.nn.Sequential:
+    """The network on the device; where torch does not initialise it, its weights are not set yet."""
+    with torch.device("cpu" if job.native else "meta"):
+        result = network.build(
+            job.layers,
+            job.settings.batch_normalisation,
+            job.input_size,
+            dropout=job.settings.dropout,
+            own_masks=job.native,
+        )
+    result = result.to(device) if job.native else result.to_empty(device=device)
+    for module in result:
+        if isinstance(module, torch.nn.BatchNorm2d) and module.num_batches_tracked is not None:
+            module.num_batches_tracked.zero_()  # the one tensor that is no weight
+    return result.to(memory_format=torch.channels_last)
 
 
 def _parameters(optimiser: torch.optim.Optimizer) -> Iterator[torch.nn.Parameter]:

@@ -163,8 +163,8 @@ def set_weights(
 def get_weights(network: nn.Sequential, layers: tuple[Layer, ...], size: int) -> Weights:
     """The inverse of `set_weights`."""
     modules = dict(network.named_children())
-    return {
-        name: _from_torch(parameter, flattened)
+    return {  # copies, since training goes on
+        name: np.array(_from_torch(parameter, flattened), order="C")
         for name, parameter, flattened in _named_parameters(modules, layers, size)
     }
 
@@ -181,9 +181,7 @@ def set_gradients(
             if name.endswith("/kernel"):
                 value = _to_torch(value, flattened)
             # In the parameter's own memory order, on which the fused optimiser relies.
-            parameter.grad = torch.empty_like(parameter).copy_(
-                torch.from_numpy(value)
-            )
+            parameter.grad = torch.empty_like(parameter).copy_(torch.from_numpy(value))
 
 
 def get_gradients(network: nn.Sequential, layers: tuple[Layer, ...], size: int) -> Weights:
@@ -223,7 +221,7 @@ def _to_torch(kernel: np.ndarray, flattened: tuple[int, ...] | None) -> np.ndarr
 
 
 def _from_torch(tensor: torch.Tensor, flattened: tuple[int, ...] | None) -> np.ndarray:
-    """The inverse of `_to_torch` for kernels; a bias stays. A copy, since training goes on."""
+    """The inverse of `_to_torch` for kernels; a bias stays. On a CPU a view, if nothing is flattened."""
     value = tensor.detach().cpu().numpy()
     if value.ndim == 4:
         value = value.transpose(2, 3, 1, 0)
@@ -233,4 +231,4 @@ def _from_torch(tensor: torch.Tensor, flattened: tuple[int, ...] | None) -> np.n
         height, width, channels = flattened
         value = value.reshape(channels, height, width, -1).transpose(1, 2, 0, 3)
         value = value.reshape(height * width * channels, -1)
-    return np.array(value, order="C")
+    return value

@@ -88,7 +88,7 @@ def build(
                 else MaskedDropout(input_shape[0], dropout, name=layer.name)
             )
             continue
-        network += _layers(layer, input_shape)
+        network += _layers(layer, own_masks)
         if isinstance(layer, architectures.Convolution):
             if batch_normalisation:
                 network.append(
@@ -104,7 +104,9 @@ def build(
     return keras.Sequential(network)
 
 
-def _layers(layer: Layer, input_shape: tuple[int, ...]) -> list[keras.layers.Layer]:
+def _layers(layer: Layer, initialised: bool) -> list[keras.layers.Layer]:
+    """The Keras layers of a layer; where weights will be set anyway, they need not be `initialised`."""
+    initialiser = "glorot_uniform" if initialised else "zeros"
     match layer:
         case architectures.Convolution():
             # Keras' own "same" pads unevenly at strides over 1; torch pads evenly, so zeros are added.
@@ -115,6 +117,7 @@ def _layers(layer: Layer, input_shape: tuple[int, ...]) -> list[keras.layers.Lay
                 layer.kernel_size,
                 layer.stride,
                 padding="same" if same else "valid",
+                kernel_initializer=initialiser,
                 name=layer.name,
             )
             return [*padding, convolution]
@@ -129,7 +132,11 @@ def _layers(layer: Layer, input_shape: tuple[int, ...]) -> list[keras.layers.Lay
         case architectures.Dense():
             # Logits leave in float32 even where the rest computes in bfloat16.
             dtype = "float32" if layer.name == HEAD else None
-            return [keras.layers.Dense(layer.units, dtype=dtype, name=layer.name)]
+            return [
+                keras.layers.Dense(
+                    layer.units, kernel_initializer=initialiser, dtype=dtype, name=layer.name
+                )
+            ]
     raise TypeError(f"no Keras layer for {layer}")
 
 
