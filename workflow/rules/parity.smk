@@ -34,6 +34,7 @@ for BACKEND in MEASUREMENTS:
             quantities=MEASUREMENTS[BACKEND],
         log:
             f"{STUDY.folder}/logs/measure_{BACKEND}.log",
+        priority: 1  # they take longest in a short study, so they start early
         conda:
             f"../../envs/{BACKEND}.yaml"
         container:
