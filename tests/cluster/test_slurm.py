@@ -36,6 +36,7 @@ def story(tmp_path_factory, starting_local) -> Story:
     if missing := missing_programs():
         pytest.fail(f"no {', '.join(missing)} here: apt-get install slurm-wlm munge, or the like")
     place = copy_narrow_project(tmp_path_factory.mktemp("cluster"))
+    _save_within_epochs(place)
     with running_slurm(tmp_path_factory.mktemp("slurm")) as slurm:
         seen = Story(replace(place, variables=slurm.variables))
         _strike_each_training(slurm, seen)
@@ -68,6 +69,14 @@ def test_a_struck_training_went_on_from_its_checkpoint(story, run):
 
 def test_the_results_are_those_of_the_local_run_bit_for_bit(story, local):
     assert differences(story.place.results / "tiny", local.results / "tiny") == []
+
+
+def _save_within_epochs(place: Workplace) -> None:
+    """Trainings as short as these would save no checkpoint of their own."""
+    profile = place.folder / "profiles" / "slurm" / "config.yaml"
+    text, time_limit = profile.read_text(), "    runtime: 480 * attempt\n"
+    assert time_limit in text
+    profile.write_text(text.replace(time_limit, f"{time_limit}    checkpoint_steps: 3\n"))
 
 
 def _strike_each_training(slurm: Slurm, seen: Story) -> None:

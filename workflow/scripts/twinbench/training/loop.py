@@ -167,8 +167,6 @@ def _train_steps(session: _Session, plan: EpochPlan, first: int) -> Iterator[int
         backend.train(done, last)
         seconds = max(time.monotonic() - start, 1e-9)
         length = max(1, round(_SECONDS_OF_A_PART * (last - done) / seconds))
-        if done == first:
-            log.info("the first step is done")
         done = last
         session.progress.step(plan.epoch, done, plan.steps)
         if done == plan.steps or before + done == detector.next_due(before + done - 1):

@@ -29,12 +29,16 @@ class Progress:
         self._costs = costs
         self._file = open(folder / name, "wb")  # noqa: SIM115, closed by close()
         self._records = RecordWriter(self._file)
+        self._started = False
         self._last_line = time.monotonic()
         self.history: list[dict] = []
         self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
 
     def step(self, epoch: int, done: int, steps: int) -> None:
-        """Log a line now and then within an epoch that takes minutes."""
+        """Log the first step, and a line now and then within an epoch that takes minutes."""
+        if not self._started:
+            self._started = True
+            log.info("the first step is done")
         if time.monotonic() - self._last_line >= _SECONDS_BETWEEN_LINES and done < steps:
             self._last_line = time.monotonic()
             log.info("epoch %d/%d: step %d of %d", epoch, len(self._costs), done, steps)

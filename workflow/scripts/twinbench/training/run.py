@@ -5,6 +5,7 @@ import csv
 import hashlib
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -137,6 +138,12 @@ def _execute(
         job.threads,
         len(job.train),
     )
+    cores = len(os.sched_getaffinity(0))
+    if backend.device == "cpu" and job.threads < cores:
+        log.info(
+            "on %d of %d cores; if it is to run alone: --set-threads train_%s=%d",
+            *(job.threads, cores, settings.framework, cores),
+        )
     outcome = train(job, backend, store, arguments.tensorboard)
     if outcome.diagnosis and settings.training.on_collapse == "fail":
         raise InputError(f"{job.run}, seed {job.seed}: collapsed: {outcome.diagnosis}")
