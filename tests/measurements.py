@@ -39,6 +39,7 @@ def pretrained_job():
 JOBS = {
     "plain": parity_job,
     "batch normalisation": lambda: parity_job(batch_normalisation=True),
+    "no weight decay": lambda: parity_job(optimiser={"weight_decay": 0}),
     "bfloat16": lambda: parity_job(precision="bfloat16"),
     "pretrained": pretrained_job,
 }

@@ -32,8 +32,9 @@ def _optimiser(model: nn.Sequential, optimiser: torch.optim.Optimizer) -> dict[s
     group = groups[0]
     beta_1, beta_2 = group["betas"]
     kind = type(optimiser).__name__
-    kernels = {g["weight_decay"] * g["multiplier"] for g in groups if g["params"][0].ndim > 1}
-    others = {g["weight_decay"] for g in groups if g["params"][0].ndim == 1}
+    decays = [(p.ndim, g["weight_decay"] * g["multiplier"]) for g in groups for p in g["params"]]
+    kernels = {decay for dimensions, decay in decays if dimensions > 1}
+    others = {decay for dimensions, decay in decays if dimensions == 1}
     hooks = len(optimiser._optimizer_step_pre_hooks)
     return {
         "optimiser": Setting("Adam", f"{kind}(fused={group['fused']})"),
