@@ -33,15 +33,26 @@ def job_of(network):
 # --- PyTorch: on pretended tensors of a GPU ----------------------------------------------------
 
 
-class Devices(TorchDispatchMode):
-    """Collects the operations that touch tensors of another device than the GPU."""
+# Whose backward or forward pass adds in no fixed order on GPUs, by the documentation of
+# torch.use_deterministic_algorithms, as far as networks like these could come to use them.
+NOT_DETERMINISTIC = {
+    *("_adaptive_avg_pool2d", "adaptive_max_pool2d", "fractional_max_pool2d", "avg_pool3d"),
+    *("reflection_pad1d", "reflection_pad2d", "replication_pad2d", "upsample_linear1d"),
+    *("upsample_bilinear2d", "upsample_bicubic2d", "nll_loss2d_forward", "embedding_bag"),
+    *("cumsum", "histc", "bincount", "kthvalue", "median", "put_", "_ctc_loss"),
+}
+
+
+class Operations(TorchDispatchMode):
+    """Collects all operations, and those that touch tensors of another device than the GPU."""
 
     def __init__(self):
         super().__init__()
-        self.elsewhere = []
+        self.elsewhere, self.names = [], set()
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         result = function(*args, **(kwargs or {}))
+        self.names.add(function.overloadpacket.__name__)
         leaves = tree_leaves((args, kwargs, result))
         devices = {leaf.device.type for leaf in leaves if isinstance(leaf, torch.Tensor)}
         if devices - {"cuda"}:
@@ -94,10 +105,11 @@ def test_a_pytorch_step_touches_nothing_but_the_gpu(network, monkeypatch):
         for parameter in backend._network.parameters():
             parameter.grad = torch.zeros_like(parameter)
         backend._optimiser.zero_grad = lambda: None
-        with Devices() as devices:
+        with Operations() as operations:
             backend._train_step()
     assert updated and all(each == {"cuda"} for each in updated)
-    assert [name for name in devices.elsewhere if not name.startswith("profiler.")] == []
+    assert [name for name in operations.elsewhere if not name.startswith("profiler.")] == []
+    assert "convolution" in operations.names and not operations.names & NOT_DETERMINISTIC
 
 
 # --- TensorFlow: by the kernels that its wheel has for GPUs ------------------------------------

@@ -169,7 +169,8 @@ def _data(job: Job, model: nn.Sequential) -> dict[str, Setting]:
 
 def _process(model: nn.Sequential) -> dict[str, Setting]:
     compiled = hasattr(model, "_orig_mod")  # what torch.compile wraps
-    deterministic = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    deterministic = torch.are_deterministic_algorithms_enabled() and not warn_only
     # Channels last: a kernel's channels lie side by side in memory.
     kernel = next((m.weight for m in model if isinstance(m, nn.Conv2d)), None)
     last = kernel is None or kernel.is_contiguous(memory_format=torch.channels_last)
