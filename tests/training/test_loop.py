@@ -104,16 +104,32 @@ def test_each_phase_starts_once_and_small_images_come_first(tmp_path):
     assert backend.input_size == 48 and outcome.selected_epoch == 2
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.fixture
+def of_a_closed_terminal():
+    """Sets what this process does on SIGHUP, which the tests themselves may be started to ignore."""
+    before = signal.getsignal(signal.SIGHUP)
+    yield lambda action: signal.signal(signal.SIGHUP, action)
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize(("step", "expected"), [(2, (0, 2)), (3, (1, 0))])
 def test_an_interruption_saves_the_step_or_the_finished_epoch(
-    tmp_path, monkeypatch, number, step, expected
+    tmp_path, monkeypatch, of_a_closed_terminal, number, step, expected
 ):
+    of_a_closed_terminal(signal.SIG_DFL)
     monkeypatch.setattr(loop, "_SECONDS_OF_A_PART", 0)  # step by step
     with pytest.raises(Interrupted):
         scripted(tmp_path, [2.0, 1.0], Interrupting(tmp_path / "events", 1, step, number))
     state = CheckpointStore(tmp_path, "run", KEY).load().state
     assert (len(state["history"]), state["step"]) == expected
+
+
+def test_under_nohup_a_closed_terminal_interrupts_nothing(tmp_path, of_a_closed_terminal):
+    of_a_closed_terminal(signal.SIG_IGN)
+    closing = Interrupting(tmp_path / "events", 1, 3, signal.SIGHUP)
+    _, outcome = scripted(tmp_path, [2.0, 1.0], closing)
+    assert len(outcome.history) == 2
 
 
 def test_a_killed_training_has_the_checkpoint_of_the_last_so_many_steps(tmp_path):

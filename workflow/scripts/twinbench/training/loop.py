@@ -68,7 +68,8 @@ class _Position:
 def train(job: Job, backend: Backend, store: CheckpointStore, progress: Progress) -> Outcome:
     """Train from the start or from the store's checkpoint; `backend` ends with the selected weights.
 
-    Raises `Interrupted` after SIGTERM or SIGINT (Ctrl-C), once the state is saved.
+    Raises `Interrupted` after SIGTERM, SIGINT (Ctrl-C) or SIGHUP (a closed terminal), once the state is
+    saved.
     """
     which, patience = job.settings.selected_epoch, job.settings.early_stopping.patience
     diagnosis = None
@@ -228,11 +229,14 @@ def _resume(session: _Session) -> _Position:
 
 @contextmanager
 def _interruption() -> Iterator[Callable[[], bool]]:
-    """Within the block SIGTERM and SIGINT only set the flag that the yielded function reads."""
+    """Within the block SIGTERM, SIGINT and SIGHUP only set the flag that the yielded function reads."""
     received: list[int] = []
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # under nohup it stays ignored
+        numbers.append(signal.SIGHUP)
     before = {
         number: signal.signal(number, lambda number, frame: received.append(number))
-        for number in (signal.SIGTERM, signal.SIGINT)
+        for number in numbers
     }
     try:
         yield lambda: bool(received)

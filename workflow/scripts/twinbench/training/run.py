@@ -102,7 +102,7 @@ def backend_module(framework: str, name: str = "backend") -> Any:
 
 
 def execute(arguments: argparse.Namespace) -> None:
-    """Train a run and write its files. After SIGTERM or Ctrl-C exits with 143, the state saved."""
+    """Train a run and write its files. When interrupted exits with 143, the state saved."""
     settings: RunSettings = arguments.settings
     with devices.leased(settings.training.device, arguments.jobs_per_gpu) as lease:
         _execute(arguments, settings, lease, backend_module(settings.framework).Backend)
