@@ -262,13 +262,13 @@ MISTAKES = [
         "runs.a.progressive_resizing",
         ["protocol: harmonised"],
     ),
-    ({"dataset.archive": "no.tar.gz"}, "dataset.archive", ["no file no.tar.gz"]),
+    ({"dataset.archive": "no.tar.gz"}, "dataset.archive", ["no file 'no.tar.gz'"]),
     (
         {"dataset.archive": "no.tar.gz", "dataset.source": "synthetic"},
         "dataset.archive",
         ["only source cifar10"],
     ),
-    ({"report.reference": "no.yaml"}, "report.reference", ["no file no.yaml"]),
+    ({"report.reference": "no.yaml"}, "report.reference", ["no file 'no.yaml'"]),
     (
         {"weights.imagenet": {"vgg61": {"url": "https://host", "checksum": "0" * 32}}},
         "weights.imagenet",

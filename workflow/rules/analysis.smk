@@ -44,7 +44,7 @@ rule evaluate_runs:
     message:
         "Evaluating predictions"
     shell:
-        "python {input.code[0]:q} {params:q} --directory $(dirname {output:q})/runs"
+        'python {input.code[0]:q} {params:q} --directory "$(dirname {output:q})"/runs'
         " --output {output:q} --log {log:q}"
 
 
@@ -75,7 +75,7 @@ rule compare_runs:
     message:
         "Comparing each pair of runs"
     shell:
-        "python {input.code[0]:q} {params:q} --directory $(dirname {output:q})/runs"
+        'python {input.code[0]:q} {params:q} --directory "$(dirname {output:q})"/runs'
         " --output {output:q} --log {log:q}"
 
 
@@ -111,8 +111,8 @@ rule plot_figures:
     message:
         "Plotting the figures"
     shell:
-        "python {input.code[0]:q} {params:q} --directory $(dirname {input.metrics:q})/runs"
-        " --metrics {input.metrics:q} --figures $(dirname {output.accuracy:q}) --log {log:q}"
+        'python {input.code[0]:q} {params:q} --directory "$(dirname {input.metrics:q})"/runs'
+        ' --metrics {input.metrics:q} --figures "$(dirname {output.accuracy:q})" --log {log:q}'
 
 
 rule write_report:
@@ -120,7 +120,7 @@ rule write_report:
         **{name: f"{STUDY.folder}/figures/{name}.png" for name in FIGURES},
         code=code("write_report.py", environment="analysis"),
         template=local(str(WORKFLOW / "report" / "report.md.jinja")),
-        reference=local(REPORT.reference or []),
+        reference=local(users_file(REPORT.reference) if REPORT.reference else []),
         metrics=f"{STUDY.folder}/metrics.csv",
         comparisons=f"{STUDY.folder}/comparisons.csv",
         # With one framework alone there is nothing to compare it with.
@@ -151,8 +151,8 @@ rule write_report:
     message:
         "Writing the report"
     shell:
-        "python {input.code[0]:q} {params:q} --directory $(dirname {input.metrics:q})/runs"
+        'python {input.code[0]:q} {params:q} --directory "$(dirname {input.metrics:q})"/runs'
         " --metrics {input.metrics:q} --comparisons {input.comparisons:q} --statistics {input.statistics:q}"
         " --reference {input.reference:q} --parity {input.suite:q} --audit {input.audit:q}"
         " --template {input.template:q}"
-        " --figures $(dirname {input.accuracy:q}) --output {output:q} --log {log:q}"
+        ' --figures "$(dirname {input.accuracy:q})" --output {output:q} --log {log:q}'

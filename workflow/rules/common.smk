@@ -86,12 +86,20 @@ def image(environment):
 def untracked_command(name, option, value):
     """A script with an option, to be passed as an untracked resource: a checksum defines the output, so a
     new address or path of the same bytes must not trigger a rerun."""
-    return shlex.join([str(SCRIPTS / name), option, value])
+    return shlex.join([str(SCRIPTS / name), f"{option}={value}"])
+
+
+def users_file(path):
+    """A file of the user's as an input, written so that no script takes its name for an option."""
+    return str(Path(path).absolute()) if path.startswith("-") else path
 
 
 def settings(values):
-    """One param for each setting, such as `dataset.limit=2000`."""
-    return list(to_arguments(values).values())
+    """One param for each setting, such as `dataset.limit=2000`.
+
+    Functions, since Snakemake looks for wildcards in text: a title may hold {braces}.
+    """
+    return [lambda wildcards, text=text: text for text in to_arguments(values).values()]
 
 
 def settings_by(wildcard, values):
@@ -146,9 +154,8 @@ def library_file(model, weights_id):
     if weights_id.startswith("file-"):
         # The identifier holds the file's checksum: a mere touch of it changes nothing.
         starts = [STUDY.weights(run) for run in STUDY.runs]
-        return local(
-            ancient(next(w.path for w in starts if w.weights_id == weights_id))
-        )
+        path = next(w.path for w in starts if w.weights_id == weights_id)
+        return local(ancient(users_file(path)))
     suffix = ARCHITECTURES[model].published.suffix
     return f"results/weights/library/{model}-{weights_id}.{suffix}"
 

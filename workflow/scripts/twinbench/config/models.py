@@ -20,6 +20,8 @@ from twinbench.config.training import Training
 SHA256_FORM = r"^[0-9a-fA-F]{64}$"
 CHECKSUM_FORM = r"^[0-9a-fA-F]{8,64}$"
 URL_FORM = r"^https?://"
+# Snakemake puts the path of an image into a command without quotes.
+IMAGES_FORM = r"^[\w./~][\w./~:@+,=%-]*$"
 
 Sha256 = Annotated[str, Field(pattern=SHA256_FORM)]
 Url = Annotated[str, Field(pattern=URL_FORM)]
@@ -160,7 +162,7 @@ class Config(Settings):
         "Each run is trained once per seed; it sets initial weights, sample order, augmentation and "
         "dropout.",
     )
-    container_images: Annotated[str, Field(min_length=1)] = setting(
+    container_images: Annotated[str, Field(min_length=1, pattern=IMAGES_FORM)] = setting(
         "images",
         "Where --sdm apptainer finds container images: a folder of .sif files, or a registry's "
         "docker://host/name, to which -pytorch and so on are added.",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from twinbench.config.messages import shown
 from twinbench.config.models import PublishedFile, Run
 from twinbench.config.reading import check_file, read, suggestion
 from twinbench.config.training import Training
@@ -182,14 +183,16 @@ class Study:
             )
         if dataset.archive and not Path(dataset.archive).is_file():
             raise InputError(
-                f"config: dataset.archive: there is no file {dataset.archive}; "
+                f"config: dataset.archive: there is no file {shown(dataset.archive)}; "
                 "correct the path, or set it to null to download"
             )
         if reference and not Path(reference).is_file():
             raise InputError(
-                f"config: report.reference: there is no file {reference}; "
+                f"config: report.reference: there is no file {shown(reference)}; "
                 "correct the path, or set it to null to do without"
             )
+        if reference:
+            _check_braces("config: report.reference", reference)
 
     def _check_published_files(self) -> None:
         published = [name for name, network in ARCHITECTURES.items() if network.published]
@@ -240,12 +243,21 @@ def _names_a_layer(prefix: str, network: Architecture) -> bool:
     return any(name.startswith(prefix) for name in network.weighted_layers())
 
 
+def _check_braces(key: str, path: str) -> None:
+    if "{" in path:
+        raise InputError(
+            f"{key}: {shown(path)} holds a brace, with which Snakemake marks wildcards; "
+            "give a path without"
+        )
+
+
 def _check_weights(key: str, run: Run, network: Architecture) -> None:
     if run.weights not in KEYWORDS and not Path(run.weights).is_file():
         raise InputError(
             f"{key}: {run.weights!r} is none of {', '.join(KEYWORDS)}, and there is no such file"
             f"{suggestion(run.weights, KEYWORDS)}"
         )
+    _check_braces(key, run.weights)
     if run.weights != "none" and network.published is None:
         pretrained = [name for name, each in ARCHITECTURES.items() if each.published]
         raise InputError(

@@ -1,0 +1,145 @@
+"""Paths, addresses and texts that a user gives reach the scripts as they are, whatever they hold."""
+
+import hashlib
+import json
+import shlex
+import shutil
+import sys
+from dataclasses import replace
+
+import pytest
+from tiny import ARCHIVE, copy_project, search_path
+
+# What means something to a shell, to Snakemake's own formatting, to globbing or to argparse.
+NAMES = (
+    """a b'c"d$HOME;touch x;`touch x`$(touch x)&|>x<y#*?[z]!\\ü漢 """,
+    "two\nlines\t",
+    "-dash",
+    "--help",
+    "~tilde",
+    "$(touch x)",
+    "{input}",
+)
+# Snakemake takes braces in the path of an input for a wildcard.
+PATHS = [name for name in NAMES if "{" not in name]
+# Writes its arguments, then goes on as the stand-in for python.
+RECORDER = """#!{python} -S
+import json, os, sys
+with open("arguments.jsonl", "a", encoding="utf-8") as file:
+    file.write(json.dumps(sys.argv[1:]) + "\\n")
+os.execv("{stand_in}", ["{stand_in}", *sys.argv[1:]])
+"""
+
+
+def overlay(path: str, text: str) -> dict:
+    return {
+        "study": "hostile",
+        "dataset": {
+            "archive": f"{path}.tar.gz",
+            "sha256": hashlib.sha256(ARCHIVE).hexdigest(),
+        },
+        "runs": {
+            "pytorch-scratch": None,
+            "pytorch-pretrained": {"weights": f"{path}.pth"},
+            "tensorflow-pretrained": {"weights": f"{path}.h5"},
+        },
+        "report": {"reference": f"{path}.yaml", "title": text, "introduction": text},
+    }
+
+
+@pytest.fixture
+def place(tmp_path, stand_in_variables):
+    """A project whose jobs write down their arguments."""
+    stand_in = shutil.which("python", path=stand_in_variables["PATH"])
+    program = tmp_path / "recorder" / "python"
+    program.parent.mkdir()
+    program.write_text(RECORDER.format(python=sys.executable, stand_in=stand_in), encoding="utf-8")
+    program.chmod(0o755)
+    project = copy_project(tmp_path / "project")
+    return replace(project, variables={"PATH": search_path(program.parent)})
+
+
+@pytest.mark.parametrize("name", PATHS, ids=ascii)
+def test_a_study_with_hostile_names_runs(place, name):
+    (place.folder / f"{name}.tar.gz").write_bytes(ARCHIVE)
+    for suffix in ("pth", "h5", "yaml"):
+        (place.folder / f"{name}.{suffix}").write_text(suffix, encoding="utf-8")
+    before = set(place.folder.iterdir())
+    result = place.snakemake("--printshellcmds", overlay=overlay(name, name))
+    assert result.returncode == 0, result.stdout[-3000:]
+    made = {path.name for path in set(place.folder.iterdir()) - before}
+    assert made == {"results", ".snakemake", "overlay.yaml", "arguments.jsonl"}
+    lines = (place.folder / "arguments.jsonl").read_text(encoding="utf-8").splitlines()
+    calls = {json.loads(line)[0].rsplit("/", 1)[-1]: json.loads(line)[1:] for line in lines}
+
+    # A path that begins with a dash is made absolute.
+    given = f"{place.folder}/{name}" if name.startswith("-") else name
+    report = calls["write_report.py"]
+    assert report[report.index("--reference") + 1] == f"{given}.yaml"
+    assert f"title={name}" in report and f"introduction={name}" in report
+    assert f"--archive={name}.tar.gz" in calls["import_archive.py"]
+    libraries = [
+        call[call.index("--library") + 1]
+        for call in map(json.loads, lines)
+        if call[0].endswith("import_weights.py")
+    ]
+    assert sorted(libraries) == [f"{given}.h5", f"{given}.pth"]
+
+
+@pytest.mark.parametrize("text", NAMES, ids=ascii)
+def test_hostile_addresses_and_texts_are_whole_arguments(workplace, plan, text):
+    address = f"http://host/{text}"
+    changes = overlay("", text)
+    changes["dataset"] = {"url": address}
+    changes["runs"] = {"pytorch-pretrained": {"weights": "imagenet"}}
+    changes["weights"] = {"imagenet": {"alexnet": {"url": address, "checksum": "0" * 8}}}
+    del changes["report"]["reference"]
+    status, output = plan(workplace, "--dry-run", "--printshellcmds", overlay=changes)
+    assert status == 0, output
+    words = [word for command in commands(output) for word in command]
+    assert words.count(f"--url={address}") == 2  # the archive, and AlexNet's weights
+    assert f"title={text}" in words and f"introduction={text}" in words
+
+
+def test_nothing_in_a_command_is_left_to_the_shell(workplace, plan):
+    """But `$(dirname ...)` in double quotes."""
+    status, output = plan(workplace, "--dry-run", "--printshellcmds")
+    assert status == 0, output
+    found = commands(output)
+    assert len(found) > 15
+    for command in found:
+        assert command[0] == "python"
+        for word in command:
+            text = word.replace("$(dirname results/", "")
+            assert not set(text) & set(";`$&|<>"), command
+    assert "$(" not in output.replace('"$(dirname ', "")
+
+
+@pytest.mark.parametrize("key", ["report.reference", "runs.pytorch-pretrained.weights"])
+def test_a_path_with_braces_is_refused_in_one_line(workplace, plan, key):
+    for suffix in ("pth", "h5", "yaml"):
+        (workplace.folder / f"{{a}}.{suffix}").touch()
+    changes = overlay("{a}", "")
+    del changes["dataset"]
+    if "weights" in key:
+        del changes["report"]["reference"]
+    status, output = plan(workplace, "--dry-run", overlay=changes)
+    assert status == 1
+    assert f"config: {key}: '{{a}}." in output and "holds a brace" in output
+    assert "Traceback" not in output
+
+
+def commands(output: str) -> list[list[str]]:
+    """The words of each shell command that Snakemake prints, which may go over several lines."""
+    texts = output.split("Shell command: ")[1:]
+    return [words for words in map(_words, texts) if words != ["None"]]
+
+
+def _words(text: str) -> list[str]:
+    lines = text.splitlines(keepends=True)
+    for end in range(1, len(lines) + 1):
+        try:
+            return shlex.split("".join(lines[:end]))
+        except ValueError:  # a quote is open
+            continue
+    raise AssertionError(f"unbalanced quotes: {text}")
