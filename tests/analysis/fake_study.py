@@ -104,7 +104,7 @@ def write_run(directory: Path, name: str, run: FakeRun, seed: int, images: int) 
 def write_predictions(
     path: Path, sample_ids: np.ndarray, labels: np.ndarray, logits: Sequence[np.ndarray]
 ) -> None:
-    """Write `predictions.parquet`; logits of equal width as fixed-size lists, as training does."""
+    """Write `predictions.parquet` as training does; logits of equal width as fixed-size lists."""
     widths = {len(row) for row in logits}
     kind = pa.list_(pa.float32(), widths.pop() if len(widths) == 1 else -1)
     columns = {
@@ -113,7 +113,8 @@ def write_predictions(
         "logits": pa.array([list(row) for row in logits], kind),
     }
     metadata = {"class_names": json.dumps(CLASS_NAMES)}
-    pq.write_table(pa.table(columns).replace_schema_metadata(metadata), path)
+    table = pa.table(columns).replace_schema_metadata(metadata)
+    pq.write_table(table, path, write_page_checksum=True)
 
 
 def _predictions(run: FakeRun, seed: int, images: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,10 +1,14 @@
 """Faulty files are named in one line with what is wrong; text in tables stays text."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
 from analysis.fake_study import FakeRun, FakeStudy, write_predictions
 from pydantic import ValidationError
+from support import SCRIPTS
 from twinbench.analysis import metrics, results, tables
 from twinbench.analysis.reading import read_predictions
 from twinbench.errors import InputError
@@ -55,6 +59,23 @@ def test_faulty_predictions_are_refused(tmp_path, damage, where):
     path = rewrite_predictions(fake, damage)
     message = refused(fake)
     assert path in message and where in message
+
+
+@pytest.mark.parametrize("position", [0.001, 0.1, 0.3, 0.5, 0.7, 0.9, 1])
+def test_flipped_bits_of_the_predictions_are_refused(tmp_path, position):
+    fake = FakeStudy(tmp_path, RUNS)
+    path = fake.folder("b") / "predictions.parquet"
+    content = bytearray(path.read_bytes())
+    content[int(position * (len(content) - 1))] ^= 1
+    path.write_bytes(content)
+    script, output = SCRIPTS / "evaluate_runs.py", tmp_path / "metrics.csv"
+    files = ("--directory", fake.directory, "--output", output)
+    command = [sys.executable, script, *fake.arguments, *files]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert f"{path}: " in line and "train this run again" in line
+    assert not output.exists()
 
 
 @pytest.mark.parametrize("name", ["predictions.parquet", "history.csv", "provenance.json"])

@@ -133,7 +133,9 @@ def readable(path: Path, advice: str) -> Iterator[None]:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "content"
         raise InputError(f"{path}: {key}: {first['msg']}; {advice}") from None
-    except ValueError as error:
+    except (ValueError, OSError, NotImplementedError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the file system's, not Parquet's
         raise InputError(f"{path}: {' '.join(str(error).split())}; {advice}") from None
 
 
@@ -153,9 +155,12 @@ def read_history(path: Path) -> pd.DataFrame:
 
 
 def read_predictions(path: Path) -> Predictions:
-    """Read `predictions.parquet`: columns sample_id, label, and logits, a list of floats per row."""
+    """Read `predictions.parquet`: columns sample_id, label, and logits, a list of floats per row.
+
+    Pages whose checksum is wrong are refused.
+    """
     with readable(path, _ADVICE):
-        table = pq.read_table(path)
+        table = pq.read_table(path, page_checksum_verification=True)
         if missing := sorted({"sample_id", "label", "logits"} - set(table.column_names)):
             raise ValueError(f"column {', '.join(missing)} is missing")
         class_names = tuple(json.loads((table.schema.metadata or {}).get(b"class_names", b"[]")))

@@ -1,15 +1,12 @@
 """A split of the images as a file of tensors: what the training jobs read."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
+from twinbench import tensor_files
 from twinbench.errors import InputError
-from twinbench.files import written_atomically
 
 _TENSORS = ("images", "labels", "sample_ids")
 
@@ -35,30 +32,25 @@ class Split:
 
 def save(path: Path | str, split: Split) -> None:
     """Write a split as safetensors; class names and channel statistics are metadata."""
-    tensors = {name: getattr(split, name) for name in _TENSORS}
-    description = {
+    facts = {
         "class_names": split.class_names,
         "mean": split.mean.tolist(),
         "std": split.std.tolist(),
     }
-    with written_atomically(path) as temporary:
-        # One key: safetensors writes several in random order.
-        save_file(tensors, temporary, {"split": json.dumps(description)})
+    tensor_files.write(path, {name: getattr(split, name) for name in _TENSORS}, facts)
 
 
 def load(path: Path | str) -> Split:
     """Read a split that `save` wrote. Raises `InputError` if the file is missing or damaged."""
-    try:
-        with safe_open(path, framework="numpy") as file:
-            description = json.loads(file.metadata()["split"])
-            tensors = {name: file.get_tensor(name) for name in _TENSORS}
-    except (FileNotFoundError, SafetensorError, KeyError, TypeError) as error:
+    tensors, facts = tensor_files.read(path)
+    if set(tensors) != set(_TENSORS):
         raise InputError(
-            f"{path}: not a split's tensors ({error}); delete the file and run the workflow again"
-        ) from None
+            f"{path}: not a split's tensors, but {', '.join(sorted(tensors))}; "
+            "delete it and start again: it is made anew"
+        )
     return Split(
-        class_names=description["class_names"],
-        mean=np.array(description["mean"]),
-        std=np.array(description["std"]),
+        class_names=facts["class_names"],
+        mean=np.array(facts["mean"]),
+        std=np.array(facts["std"]),
         **tensors,
     )

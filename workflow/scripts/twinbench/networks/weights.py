@@ -8,11 +8,9 @@ Libraries' own file formats are read and written by each backend's `weights` mod
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
+from twinbench import tensor_files
 from twinbench.errors import InputError
-from twinbench.files import written_atomically
 from twinbench.networks.architectures import Architecture, kernel_shape, shapes
 
 Weights = dict[str, np.ndarray]
@@ -20,20 +18,15 @@ IMAGENET_CLASSES = 1000
 
 
 def read(path: Path) -> Weights:
-    """The weights in a framework-free file. Raises `InputError` if it is not readable."""
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise InputError(
-            f"{path}: not readable as safetensors ({error}); delete it and start again"
-        ) from error
+    """The weights in a framework-free file. Raises `InputError` if it is missing or damaged."""
+    weights, _ = tensor_files.read(path)
+    return weights
 
 
 def write(path: Path, weights: Weights) -> None:
-    """Write weights as float32, in the order of their names."""
-    tensors = {name: np.ascontiguousarray(weights[name], np.float32) for name in sorted(weights)}
-    with written_atomically(path) as temporary:
-        save_file(tensors, temporary)
+    """Write weights as float32."""
+    tensors = {name: np.asarray(value, np.float32) for name, value in weights.items()}
+    tensor_files.write(path, tensors, {})
 
 
 def check(weights: Weights, architecture: Architecture, origin: Path) -> Weights:
