@@ -9,6 +9,7 @@ from torchvision.models import get_model, get_model_weights
 
 from twinbench.backends.pytorch import audit, network
 from twinbench.backends.pytorch.backend import Backend
+from twinbench.backends.pytorch.weights import read_state
 from twinbench.networks.architectures import Architecture
 from twinbench.networks.weights import Weights
 from twinbench.parity.measuring import LibraryReference, Setting
@@ -74,8 +75,8 @@ def library_reference(
     transforms = preset.transforms(crop_size=size, resize_size=size)
     pixels = transforms(torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255)
     library = get_model(name)
-    library.load_state_dict(torch.load(published, map_location="cpu", weights_only=True))
     library.classifier[-1] = nn.Identity()
+    library.load_state_dict(read_state(published, architecture))
     with torch.inference_mode():
         features = library.eval()(pixels)
     return LibraryReference(pixels.permute(0, 2, 3, 1).contiguous().numpy(), features.numpy())

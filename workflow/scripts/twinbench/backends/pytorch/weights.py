@@ -1,10 +1,15 @@
-"""torchvision's weights files (state dicts, `.pth`): read and written in the framework-free layout."""
+"""Weights files of PyTorch users: read, and written as torchvision's, in the framework-free layout."""
 
 import pickle
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 
 from twinbench.backends.pytorch import network
 from twinbench.errors import InputError
@@ -13,30 +18,83 @@ from twinbench.networks.architectures import HEAD, Architecture
 from twinbench.networks.weights import IMAGENET_CLASSES, Weights, check
 
 _PARTS = ("weight", "bias")
+_SAVE_STATE = "save the state dict alone: torch.save(model.state_dict(), path)"
 
 
 def read_published(path: Path, architecture: Architecture) -> Weights:
-    """The weights in torchvision's state dict of a network, its head for 1000 classes included.
+    """The weights in a state dict of a network with torchvision's names; the head is left out.
 
-    Raises `InputError` if the file is no such state dict. It is read without unpickling objects.
+    The file is torch's or a `.safetensors`. The state dict may be inside others (`{"state_dict":
+    ...}`), and its names may have a prefix (`module.`, `_orig_mod.`). Nothing in it is executed.
+    Raises `InputError`.
     """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        ours = _empty(architecture)
-        ours.load_state_dict({mine: state[theirs] for mine, theirs in _names(architecture)})
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, TypeError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(
-            f"{path}: not a state dict of {architecture.title} ({reason}); give torchvision's .pth file"
-        ) from error
-    layers = architecture.with_head(IMAGENET_CLASSES)
-    return check(
-        network.get_weights(ours, layers, architecture.input_size), architecture, origin=path
+    state, layers = read_state(path, architecture), architecture.layers
+    with torch.device("meta"):
+        ours = network.build(layers, batch_normalisation=False, input_size=architecture.input_size)
+    expected = ours.state_dict()
+    for mine, theirs in _body_names(architecture):
+        found, wanted = tuple(state[theirs].shape), tuple(expected[mine].shape)
+        if found != wanted:
+            raise InputError(
+                f"{path}: tensor {theirs} has shape {found}, not {wanted}; "
+                f"give weights of {architecture.title}"
+            )
+    named = {mine: state[theirs].float() for mine, theirs in _body_names(architecture)}
+    ours.load_state_dict(named, assign=True)
+    return check(network.get_weights(ours, layers, architecture.input_size), architecture, path)
+
+
+def read_state(path: Path, architecture: Architecture) -> dict[str, torch.Tensor]:
+    """The tensors of a network's layers but the head, by torchvision's names. Raises `InputError`."""
+    names = [theirs for _, theirs in _body_names(architecture)]
+    content = _load(path)
+    for state in _state_dicts(content):
+        found = [name for name in state if str(name).endswith(names[0])]
+        prefixes = {str(name).removesuffix(names[0]) for name in found}
+        for prefix in sorted(prefixes, key=len):
+            if all(isinstance(state.get(prefix + name), torch.Tensor) for name in names):
+                return {name: state[prefix + name] for name in names}
+    seen = next(_state_dicts(content), {})
+    held = ", ".join(map(str, list(seen)[:3])) or type(content).__name__
+    raise InputError(
+        f"{path}: no state dict of {architecture.title}, which has {names[0]}, {names[1]} ...; "
+        f"this file has {held}"
     )
 
 
+def _load(path: Path) -> Any:
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        # Torch's own text advises to execute what is in the file.
+        other = re.search(r"GLOBAL ([\w.]+)", str(error))
+        what = f"holds more than tensors ({other[1]})" if other else "is no file of torch.save"
+        raise InputError(f"{path}: {what}, which is not loaded; {_SAVE_STATE}") from None
+    except (
+        OSError,
+        RuntimeError,
+        EOFError,
+        TypeError,
+        KeyError,
+        ValueError,
+        SafetensorError,
+    ) as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise InputError(f"{path}: not readable as weights ({reason}); {_SAVE_STATE}") from None
+
+
+def _state_dicts(content: Any) -> Iterator[Mapping]:
+    """The mapping itself, then those inside it."""
+    if isinstance(content, Mapping):
+        yield content
+        for value in content.values():
+            yield from _state_dicts(value)
+
+
 def write_published(path: Path, architecture: Architecture, weights: Weights) -> None:
-    """The inverse of `read_published`. A head for fewer classes is filled up with zeros to 1000."""
+    """Write weights as torchvision's. A head for fewer classes is filled up with zeros to 1000."""
     missing = IMAGENET_CLASSES - len(weights[f"{HEAD}/bias"])
     padded = {
         f"{HEAD}/{part}": np.pad(weights[f"{HEAD}/{part}"], [(0, 0)] * dimensions + [(0, missing)])
@@ -66,3 +124,8 @@ def _names(architecture: Architecture) -> list[tuple[str, str]]:
         for layer in architecture.weighted_layers()
         for part in _PARTS
     ]
+
+
+def _body_names(architecture: Architecture) -> list[tuple[str, str]]:
+    """As `_names`, without the head's."""
+    return [names for names in _names(architecture) if not names[0].startswith(f"{HEAD}.")]

@@ -3,12 +3,14 @@
 from importlib import import_module
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import tensorflow as tf
 
 from twinbench.backends.tensorflow import audit, network
 from twinbench.backends.tensorflow.backend import Backend, plan_tensors
+from twinbench.backends.tensorflow.weights import layer_names, read_published
 from twinbench.networks.architectures import Architecture
 from twinbench.networks.weights import Weights
 from twinbench.parity.measuring import LibraryReference, Setting
@@ -54,6 +56,18 @@ def library_reference(
     resized = keras.ops.image.resize(images.astype(np.float32), (size, size), "bilinear")
     pixels = module.preprocess_input(keras.ops.convert_to_numpy(resized).copy())
     library = getattr(module, name)(
-        include_top=False, weights=str(published), input_shape=(size, size, 3), pooling="avg"
+        include_top=False, weights=None, input_shape=(size, size, 3), pooling="avg"
     )
+    if _is_librarys_own(published):
+        library.load_weights(str(published))
+    else:
+        weights = read_published(published, architecture)
+        for layer, theirs in layer_names(architecture):
+            values = [weights[f"{layer}/kernel"], weights[f"{layer}/bias"]]
+            library.get_layer(theirs).set_weights(values)
     return LibraryReference(pixels, library.predict(pixels, verbose=0))
+
+
+def _is_librarys_own(path: Path) -> bool:
+    """Whether Keras' network reads the file itself: with a group for each layer, by its name."""
+    return h5py.is_hdf5(path) and "layer_names" in h5py.File(path).attrs

@@ -1,0 +1,155 @@
+"""Weights files as users have them: other wrappers, prefixes, heads and formats; and hostile ones."""
+
+import argparse
+import zipfile
+from dataclasses import replace
+
+import h5py
+import keras
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from support import TINY_RESIZABLE
+from twinbench.backends.pytorch import weights as pytorch
+from twinbench.backends.tensorflow import network as keras_network
+from twinbench.backends.tensorflow import weights as tensorflow
+from twinbench.errors import InputError
+from twinbench.networks.architectures import ARCHITECTURES
+from twinbench.recipe.initial_weights import initial_weights
+
+NETWORK = replace(
+    TINY_RESIZABLE,
+    published=replace(TINY_RESIZABLE.published, layer_names={"conv1": "features.0"}),
+)
+WEIGHTS = initial_weights(1, NETWORK.with_head(20), 32, False)
+BODY = {name: value for name, value in WEIGHTS.items() if not name.startswith("head/")}
+
+
+def same(found):
+    return found.keys() == BODY.keys() and all(np.array_equal(v, BODY[n]) for n, v in found.items())
+
+
+@pytest.fixture
+def state(tmp_path):
+    """torchvision's state dict, without the head."""
+    pytorch.write_published(tmp_path / "plain.pth", NETWORK, WEIGHTS)
+    state = torch.load(tmp_path / "plain.pth", weights_only=True)
+    return {name: value for name, value in state.items() if not name.startswith("head.")}
+
+
+def prefixed(state, prefix):
+    return {prefix + name: value for name, value in state.items()}
+
+
+WRAPPED = {
+    "DataParallel": lambda state: prefixed(state, "module."),
+    "compiled": lambda state: prefixed(state, "_orig_mod."),
+    "compiled DataParallel": lambda state: prefixed(state, "module._orig_mod."),
+    "part of a larger module": lambda state: (
+        prefixed(state, "backbone.") | {"neck.w": state["features.0.bias"]}
+    ),
+    "state_dict": lambda state: {"state_dict": state, "epoch": 3, "best": 0.8},
+    "model, with prefixes": lambda state: {"model": prefixed(state, "module."), "optimizer": {}},
+    "two levels": lambda state: {"checkpoint": {"model_state_dict": state}},
+    "another number of classes": lambda state: (
+        state | {"head.weight": torch.ones(5, 16), "head.bias": torch.ones(5)}
+    ),
+    "half precision": lambda state: {n: v.half().float().half() for n, v in state.items()},
+}
+
+
+@pytest.mark.parametrize("wrap", WRAPPED.values(), ids=WRAPPED)
+def test_a_state_dict_is_found_wherever_it_is(state, wrap, tmp_path):
+    torch.save(wrap(state), tmp_path / "users.pth")
+    found = pytorch.read_published(tmp_path / "users.pth", NETWORK)
+    assert found.keys() == BODY.keys()
+    for name, value in found.items():
+        assert value.dtype == np.float32
+        assert np.allclose(value, BODY[name], atol=1e-3 if wrap is WRAPPED["half precision"] else 0)
+
+
+def test_a_safetensors_file_is_read(state, tmp_path):
+    tensors = {name: value.contiguous() for name, value in prefixed(state, "model.").items()}
+    save_file(tensors, tmp_path / "users.safetensors")
+    assert same(pytorch.read_published(tmp_path / "users.safetensors", NETWORK))
+
+
+def refusal(read, path):
+    with pytest.raises(InputError) as caught:
+        read(path, NETWORK)
+    message = str(caught.value)
+    assert "\n" not in message and str(path) in message and "weights_only" not in message
+    return message
+
+
+def test_a_pickled_object_is_named_and_the_state_dict_asked_for(state, tmp_path):
+    torch.save({"state_dict": state, "arguments": argparse.Namespace(lr=1)}, tmp_path / "users.pth")
+    message = refusal(pytorch.read_published, tmp_path / "users.pth")
+    assert "argparse.Namespace" in message and "model.state_dict()" in message
+
+
+def test_what_a_file_has_instead_is_said(state, tmp_path):
+    torch.save({"stem.weight": torch.zeros(1)}, tmp_path / "other.pth")
+    assert "stem.weight" in refusal(pytorch.read_published, tmp_path / "other.pth")
+    torch.save([1, 2], tmp_path / "list.pth")
+    assert "list" in refusal(pytorch.read_published, tmp_path / "list.pth")
+    state["features.0.weight"] = torch.zeros(6, 3, 5, 5)
+    torch.save(state, tmp_path / "shape.pth")
+    assert "(6, 3, 5, 5)" in refusal(pytorch.read_published, tmp_path / "shape.pth")
+
+
+@pytest.fixture
+def model():
+    """The network in Keras, with a head for 20 classes, and layers that Keras names."""
+    built = keras_network.build(NETWORK.with_head(20), False, 32, dropout=0.1, own_masks=True)
+    keras_network.set_weights(built, WEIGHTS)
+    return built
+
+
+def nested(model):
+    """As a user puts another head on a body."""
+    inputs, outputs = model.inputs, model.layers[-2].output
+    body = keras.Model(inputs, outputs)
+    return keras.Sequential([body, keras.layers.Dense(3)])
+
+
+@pytest.mark.parametrize(
+    "change", [lambda model: model, nested], ids=["whole", "with another head"]
+)
+@pytest.mark.parametrize("suffix", ["weights.h5", "keras"])
+def test_keras_3_files_are_read_in_the_order_of_their_layers(model, change, suffix, tmp_path):
+    path = tmp_path / f"users.{suffix}"
+    (change(model).save if suffix == "keras" else change(model).save_weights)(path)
+    assert same(tensorflow.read_published(path, NETWORK))
+
+
+def test_a_whole_model_of_keras_2_is_read(tmp_path):
+    vgg16 = ARCHITECTURES["vgg16"]
+    model = keras.applications.VGG16(weights=None, include_top=False, input_shape=(32, 32, 3))
+    model.save(tmp_path / "users.h5")
+    found = tensorflow.read_published(tmp_path / "users.h5", vgg16)
+    kernel = model.get_layer("block3_conv2").get_weights()[0]
+    assert np.array_equal(found["block3_conv2/kernel"], kernel)
+
+
+def test_bombs_are_refused_unread(tmp_path, monkeypatch):
+    with h5py.File(tmp_path / "bomb.h5", "w") as file:
+        shape = (1 << 20, 1 << 20)
+        file.create_dataset(
+            "features.0/kernel", shape, "f4", chunks=(1024, 1024), compression="gzip"
+        )
+    assert "bytes" in refusal(tensorflow.read_published, tmp_path / "bomb.h5")
+    with (
+        zipfile.ZipFile(tmp_path / "bomb.keras", "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("model.weights.h5", "w", force_zip64=True) as entry,
+    ):
+        entry.write(bytes(2000))
+    monkeypatch.setattr(tensorflow, "_LARGEST", 1000)
+    assert "bytes" in refusal(tensorflow.read_published, tmp_path / "bomb.keras")
+
+
+def test_a_zip_without_weights_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "other.keras", "w") as archive:
+        archive.writestr("config.json", "{}")
+    assert "model.weights.h5" in refusal(tensorflow.read_published, tmp_path / "other.keras")
