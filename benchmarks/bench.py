@@ -146,7 +146,7 @@ def study(extent: Extent) -> Iterator[Sample]:
         seconds, _ = timed(_snakemake(Path(name), changes | {"runs": runs}), folder=name)
         yield {Quantity(f"the default study, {images + images // 5:,} images", "s"): seconds}
         for path in sorted(Path(name).glob("results/bench/runs/*/*/provenance.json")):
-            record = json.loads(path.read_text())
+            record = json.loads(path.read_text(encoding="utf-8"))
             of = Quantity(f"{record['run']}, from start to files", "s", record["device"])
             yield {of: record["total_seconds"]}
 
@@ -255,7 +255,7 @@ def _start_up(framework: str, folder: Path) -> float:
         *(part for name in outputs for part in (f"--{name}", folder / "run" / name)),
     ]
     began = time.perf_counter()
-    process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, encoding="utf-8")
     assert process.stderr is not None
     started = any("the first step is done" in line for line in process.stderr)
     seconds = time.perf_counter() - began
@@ -322,7 +322,7 @@ def _scale(seeds: int, images: int) -> dict[str, float]:
 def _snakemake(folder: Path, study: dict) -> list:
     """The command that runs the default study with the changes of `study` in a folder."""
     (folder / "config").symlink_to(ROOT / "config")
-    (folder / "study.yaml").write_text(yaml.safe_dump(study))
+    (folder / "study.yaml").write_text(yaml.safe_dump(study), encoding="utf-8")
     return [
         *("snakemake", "--snakefile", ROOT / "Snakefile"),
         *("--cores", CORES, "--quiet", "--configfile", "study.yaml"),

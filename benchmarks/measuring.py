@@ -24,7 +24,7 @@ VALIDATION_IMAGES = 5_000
 
 def default_study() -> Study:
     """The default study, without the reference file that its report cites."""
-    config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+    config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text(encoding="utf-8"))
     return Study(config | {"report": {"reference": None}})
 
 
@@ -77,7 +77,7 @@ def answer(script: str, *arguments: object, **environment: str) -> dict:
 def start(script: str, *arguments: object, **environment: str) -> subprocess.Popen:
     command = [sys.executable, str(ROOT / "benchmarks" / script), *map(str, arguments)]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", **environment}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8", env=environment)
 
 
 def finish(process: subprocess.Popen) -> dict:
@@ -103,7 +103,7 @@ def timed(command: list, folder: str | Path = ".") -> tuple[float, float]:
     done = subprocess.run(
         [sys.executable, "-c", script, json.dumps(parts)],
         stdout=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
         check=True,
         cwd=folder,
         env={**os.environ, "PATH": path},

@@ -52,12 +52,15 @@ def rows(section: str, samples: Iterable[Sample]) -> list[Row]:
 def write(table: list[Row], folder: Path) -> None:
     """Write bench.csv and bench.md."""
     folder.mkdir(parents=True, exist_ok=True)
-    with written_atomically(folder / "bench.csv") as path, open(path, "w", newline="") as file:
+    with (
+        written_atomically(folder / "bench.csv") as path,
+        open(path, "w", encoding="utf-8", newline="") as file,
+    ):
         writer = csv.DictWriter(file, list(table[0]))
         writer.writeheader()
         writer.writerows(table)
     with written_atomically(folder / "bench.md") as path:
-        path.write_text(markdown(table))
+        path.write_text(markdown(table), encoding="utf-8")
 
 
 def markdown(table: list[Row]) -> str:

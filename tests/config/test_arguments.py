@@ -102,6 +102,8 @@ def test_the_whole_config_survives_the_round_trip():
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text[:12]))
 def test_any_text_survives_the_round_trip(text):
     settings = {"key": text, "list": [text], "group": {text: text}}
+    arguments = to_arguments(settings)
+    assert arguments["key"].isascii() and arguments["list"].isascii()
     assert from_arguments(to_arguments(settings).values()) == settings
 
 

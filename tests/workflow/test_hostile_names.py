@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 from tiny import ARCHIVE, copy_project, search_path
+from twinbench.config.arguments import from_arguments
 
 # What means something to a shell, to Snakemake's own formatting, to globbing or to argparse.
 NAMES = (
@@ -76,7 +77,7 @@ def test_a_study_with_hostile_names_runs(place, name):
     given = f"{place.folder}/{name}" if name.startswith("-") else name
     report = calls["write_report.py"]
     assert report[report.index("--reference") + 1] == f"{given}.yaml"
-    assert f"title={name}" in report and f"introduction={name}" in report
+    assert texts(report) == {"title": name, "introduction": name}
     assert f"--archive={name}.tar.gz" in calls["import_archive.py"]
     libraries = [
         call[call.index("--library") + 1]
@@ -98,7 +99,7 @@ def test_hostile_addresses_and_texts_are_whole_arguments(workplace, plan, text):
     assert status == 0, output
     words = [word for command in commands(output) for word in command]
     assert words.count(f"--url={address}") == 2  # the archive, and AlexNet's weights
-    assert f"title={text}" in words and f"introduction={text}" in words
+    assert texts(words) == {"title": text, "introduction": text}
 
 
 def test_nothing_in_a_command_is_left_to_the_shell(workplace, plan):
@@ -127,6 +128,10 @@ def test_a_path_with_braces_is_refused_in_one_line(workplace, plan, key):
     assert status == 1
     assert f"config: {key}: '{{a}}." in output and "holds a brace" in output
     assert "Traceback" not in output
+
+
+def texts(words: list[str]) -> dict:
+    return from_arguments(word for word in words if word.startswith(("title=", "introduction=")))
 
 
 def commands(output: str) -> list[list[str]]:

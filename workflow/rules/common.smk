@@ -1,6 +1,7 @@
 # What all rules share: the study, where things lie, and small functions that find inputs and settings.
 
 import inspect
+import locale
 import shlex
 import sys
 from pathlib import Path
@@ -39,7 +40,10 @@ try:
     # The files are read again for what merging hides, such as duplicate keys.
     STUDY = Study(config, map(Path, workflow.configfiles))
 except InputError as error:
-    raise WorkflowError(str(error)) from None
+    # Snakemake writes its log in the locale's encoding.
+    encoding = locale.getpreferredencoding(False)
+    message = str(error).encode(encoding, "backslashreplace").decode(encoding)
+    raise WorkflowError(message) from None
 
 RUN = f"{STUDY.folder}/runs/{{run}}/seed-{{seed}}"
 

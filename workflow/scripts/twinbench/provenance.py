@@ -33,7 +33,8 @@ def git_state(folder: Path) -> dict:
 
 def _git(folder: Path, *arguments: str) -> str:
     command = ["git", "-C", str(folder), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    answer = subprocess.run(command, check=True, capture_output=True, encoding="utf-8")
+    return answer.stdout.strip()
 
 
 def versions(distributions: tuple[str, ...]) -> dict[str, str]:

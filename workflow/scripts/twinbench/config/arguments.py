@@ -54,10 +54,13 @@ def from_arguments(arguments: Iterable[str]) -> dict[str, Any]:
 
 
 def _to_text(value: object) -> str:
-    """JSON, but text that JSON would not read as something else stands without quotes."""
-    if isinstance(value, str) and _from_text(value) == value:
+    """JSON, but ASCII that JSON would not read as something else stands without quotes.
+
+    All is ASCII: a command line takes nothing else in some locales, such as C.
+    """
+    if isinstance(value, str) and value.isascii() and _from_text(value) == value:
         return value
-    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+    return json.dumps(value, sort_keys=True)
 
 
 def _from_text(text: str) -> object:
