@@ -16,7 +16,7 @@ from twinbench.data.synthetic import generate_split
 from twinbench.errors import InputError
 from twinbench.networks.architectures import ARCHITECTURES
 from twinbench.recipe.initial_weights import fold_batch_normalisation
-from twinbench.training import devices
+from twinbench.training import devices, lock
 from twinbench.training.devices import Lease
 from twinbench.training.job import Job
 from twinbench.training.run import (
@@ -51,7 +51,10 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 def execute(arguments: argparse.Namespace) -> None:
     """Pretrain a network and write its weights in its library's format, the head included."""
     settings: PretrainingSettings = arguments.settings
-    with devices.leased(settings.training.device, arguments.jobs_per_gpu) as lease:
+    with (
+        lock.held(arguments.output.parent, arguments.output.name),
+        devices.leased(settings.training.device, arguments.jobs_per_gpu) as lease,
+    ):
         _execute(arguments, settings, lease)
 
 

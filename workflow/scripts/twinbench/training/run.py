@@ -29,7 +29,7 @@ from twinbench.errors import InputError
 from twinbench.files import written_atomically
 from twinbench.networks import weights
 from twinbench.networks.architectures import ARCHITECTURES, describe
-from twinbench.training import devices, gpus, loop
+from twinbench.training import devices, gpus, lock, loop
 from twinbench.training.checkpoint import CheckpointStore
 from twinbench.training.devices import Lease
 from twinbench.training.job import Job
@@ -104,7 +104,11 @@ def backend_module(framework: str, name: str = "backend") -> Any:
 def execute(arguments: argparse.Namespace) -> None:
     """Train a run and write its files. When interrupted exits with 143, the state saved."""
     settings: RunSettings = arguments.settings
-    with devices.leased(settings.training.device, arguments.jobs_per_gpu) as lease:
+    with (
+        # First: a second process is to be refused rather than wait for the first one's GPU.
+        lock.held(arguments.history.parent, "run"),
+        devices.leased(settings.training.device, arguments.jobs_per_gpu) as lease,
+    ):
         _execute(arguments, settings, lease, backend_module(settings.framework).Backend)
 
 
