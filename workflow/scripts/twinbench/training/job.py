@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -97,6 +98,22 @@ class Job:
         if published and self.published_normalisation:
             name = published.normalisation
         return normalisation(name, self.train.mean, self.train.std)
+
+    def model_facts(self, input_size: int) -> dict[str, Any]:
+        """What a user of the trained network has to know, as JSON holds it.
+
+        Its input is an RGB image with pixels from 0 to 255, resized to `input_size`, with its channels in
+        the order of `channels`, then minus `mean` and divided by `std`.
+        """
+        used = self.normalisation
+        return {
+            "model": self.architecture.name,
+            "class_names": list(self.train.class_names),
+            "input_size": input_size,
+            "channels": list(used.channels),
+            "mean": [float(value) for value in used.mean],
+            "std": [float(value) for value in used.std],
+        }
 
     @property
     def native(self) -> bool:

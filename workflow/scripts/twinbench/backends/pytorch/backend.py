@@ -1,5 +1,6 @@
 """The PyTorch backend: see `twinbench.backends.backend`."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from torch.nn import functional
 from twinbench.backends.backend import KEPT, Tensors, with_prefix
 from twinbench.backends.pytorch import augmentation, network
 from twinbench.backends.pytorch.cuda_graph import captured
+from twinbench.backends.pytorch.weights import library_names
 from twinbench.files import written_atomically
 from twinbench.networks.weights import Weights
 from twinbench.recipe.augmentation import evaluation_matrices
@@ -237,10 +239,17 @@ class Backend:
         network.set_weights(self._network, weights, self._job.layers, self._job.input_size)
 
     def save_model(self, path: Path) -> None:
-        """The network's state dict as safetensors."""
+        """The network's state dict as safetensors, with torchvision's names if it is torchvision's, and
+        what its user has to know as metadata."""
         state = self._network.state_dict()
+        published = self._job.architecture.published
+        if published and published.backend == "pytorch":
+            theirs = dict(library_names(self._job.architecture))
+            state = {theirs.get(name, name): tensor for name, tensor in state.items()}
+        facts = json.dumps(self._job.model_facts(self.input_size))
         with written_atomically(path) as temporary:
-            save_file({n: t.cpu().contiguous() for n, t in state.items()}, temporary)
+            tensors = {name: tensor.cpu().contiguous() for name, tensor in state.items()}
+            save_file(tensors, temporary, {"twinbench": facts})
 
     def _batch(self) -> tuple[torch.Tensor, torch.Tensor]:
         """The network's input and the labels of the step."""

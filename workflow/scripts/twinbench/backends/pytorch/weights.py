@@ -104,7 +104,7 @@ def write_published(path: Path, architecture: Architecture, weights: Weights) ->
     layers = architecture.with_head(IMAGENET_CLASSES)
     network.set_weights(ours, weights | padded, layers, architecture.input_size)
     state = ours.state_dict()
-    published = {theirs: state[mine] for mine, theirs in _names(architecture)}
+    published = {theirs: state[mine] for mine, theirs in library_names(architecture)}
     # Through an open file: torch writes a path's name, here a random one, into the file.
     with written_atomically(path) as temporary, open(temporary, "wb") as file:
         torch.save(published, file)
@@ -115,7 +115,7 @@ def _empty(architecture: Architecture) -> torch.nn.Sequential:
     return network.build(layers, batch_normalisation=False, input_size=architecture.input_size)
 
 
-def _names(architecture: Architecture) -> list[tuple[str, str]]:
+def library_names(architecture: Architecture) -> list[tuple[str, str]]:
     """Our name of each tensor, and torchvision's."""
     assert architecture.published is not None
     library = architecture.published.layer_names
@@ -127,5 +127,5 @@ def _names(architecture: Architecture) -> list[tuple[str, str]]:
 
 
 def _body_names(architecture: Architecture) -> list[tuple[str, str]]:
-    """As `_names`, without the head's."""
-    return [names for names in _names(architecture) if not names[0].startswith(f"{HEAD}.")]
+    """As `library_names`, without the head's."""
+    return [names for names in library_names(architecture) if not names[0].startswith(f"{HEAD}.")]

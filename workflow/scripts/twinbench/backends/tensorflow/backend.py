@@ -1,5 +1,7 @@
 """The TensorFlow backend, through Keras: see `twinbench.backends.backend`."""
 
+import json
+import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +12,7 @@ import tensorflow as tf
 from twinbench.backends.backend import KEPT, Tensors, with_prefix
 from twinbench.backends.tensorflow import augmentation, network
 from twinbench.files import written_atomically
+from twinbench.networks.architectures import AdaptiveAveragePooling
 from twinbench.networks.weights import Weights
 from twinbench.recipe.augmentation import evaluation_matrices
 from twinbench.recipe.epoch_plan import EpochPlan
@@ -185,19 +188,26 @@ class Backend:
         network.set_weights(self._network, weights)
 
     def save_model(self, path: Path) -> None:
-        """The network as a `.keras` file, with Keras' own dropout layers."""
+        """The network as a `.keras` file of Keras' own layers, and in it, as `twinbench.json`, what its
+        user has to know."""
         job = self._job
+        grids = [x.size for x in job.layers if isinstance(x, AdaptiveAveragePooling)]
+        pools = any(size > 1 for size in grids)
         plain = network.build(
             job.layers,
             job.settings.batch_normalisation,
-            job.input_size,
+            self.input_size if pools else job.input_size,
             dropout=job.settings.dropout,
             own_masks=True,
-            any_size=_changes_size(job),
+            any_size=_changes_size(job) and not pools,
+            to_exchange=True,
         )
         network.set_weights(plain, self.weights())
+        facts = json.dumps(job.model_facts(self.input_size))
         with written_atomically(path) as temporary:
             plain.save(temporary)
+            with zipfile.ZipFile(temporary, "a") as archive:
+                archive.writestr(zipfile.ZipInfo("twinbench.json"), facts)
 
     def _input(self, images: tf.Tensor, matrices: tf.Tensor, size: int) -> tf.Tensor:
         if self._job.native:  # then the network's own first layers do it

@@ -39,10 +39,10 @@ class MaskedDropout(keras.layers.Layer):
         return tf.cast(kept, inputs.dtype) * (1 / (1 - self.rate))
 
 
-@keras.saving.register_keras_serializable(package="twinbench")
 class AdaptiveAveragePooling(keras.layers.Layer):
     """As torch.nn.AdaptiveAvgPool2d; Keras 3.15's own fails on images smaller than its output.
 
+    Saved models have layers of Keras in its place.
     Output cell i of n covers the input from floor(i * size / n) to ceil((i + 1) * size / n).
     """
 
@@ -60,9 +60,6 @@ class AdaptiveAveragePooling(keras.layers.Layer):
         weights = ops.cast(weights, inputs.dtype)
         return ops.einsum("ih,jw,nhwc->nijc", weights, weights, inputs)
 
-    def get_config(self):
-        return {**super().get_config(), "size": self.size}
-
 
 def build(
     layers: tuple[Layer, ...],
@@ -72,11 +69,13 @@ def build(
     dropout: float,
     own_masks: bool = False,
     any_size: bool = False,
+    to_exchange: bool = False,
 ) -> keras.Sequential:
     """The network for inputs (batch, input_size, input_size, 3); its outputs are float32 logits.
 
     `dropout` is the fraction of dropped units. With `own_masks` Keras chooses them, otherwise the keys
-    of a step do. With `any_size` the network takes images of other sizes too.
+    of a step do. With `any_size` the network takes images of other sizes too. `to_exchange`, it consists
+    of Keras' own layers alone.
     """
     size = None if any_size else input_size
     network = [keras.Input((size, size, 3))]
@@ -87,6 +86,9 @@ def build(
                 if own_masks
                 else MaskedDropout(input_shape[0], dropout, name=layer.name)
             )
+            continue
+        if to_exchange and isinstance(layer, architectures.AdaptiveAveragePooling):
+            network += _fixed_pooling(layer, input_shape)
             continue
         network += _layers(layer, own_masks)
         if isinstance(layer, architectures.Convolution):
@@ -138,6 +140,35 @@ def _layers(layer: Layer, initialised: bool) -> list[keras.layers.Layer]:
                 )
             ]
     raise TypeError(f"no Keras layer for {layer}")
+
+
+def _fixed_pooling(
+    layer: architectures.AdaptiveAveragePooling, input_shape: tuple[int, ...]
+) -> list[keras.layers.Layer]:
+    """Average pooling to a grid, for inputs of one size, as products with a fixed matrix each way."""
+    if layer.size == 1:  # where Keras has a layer, for inputs of any size
+        return _layers(layer, initialised=False)
+    height, width, channels = input_shape
+    return [
+        keras.layers.EinsumDense(
+            equation,
+            output_shape,
+            kernel_initializer=keras.initializers.Constant(_pooling_matrix(pixels, layer.size)),
+            trainable=False,
+            name=f"{layer.name}_{name}",
+        )
+        for name, equation, pixels, output_shape in (
+            ("rows", "nhwc,ih->niwc", height, (layer.size, width, channels)),
+            ("columns", "niwc,jw->nijc", width, (layer.size, layer.size, channels)),
+        )
+    ]
+
+
+def _pooling_matrix(pixels: int, cells: int) -> list[list[float]]:
+    """How much of each pixel is in each cell, (cells, pixels): see `AdaptiveAveragePooling`."""
+    cell, pixel = np.arange(cells)[:, None], np.arange(pixels)
+    starts, ends = cell * pixels // cells, -(-(cell + 1) * pixels // cells)
+    return (((pixel >= starts) & (pixel < ends)) / (ends - starts)).tolist()
 
 
 def set_weights(network: keras.Sequential, weights: Weights) -> None:
