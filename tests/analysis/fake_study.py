@@ -63,10 +63,17 @@ class FakeStudy:
     ) -> None:
         self.directory = folder / "runs"
         facts = {
-            name: {"framework": run.framework, "model": run.model, "weights": run.weights}
+            name: {
+                "framework": run.framework,
+                "model": run.model,
+                "weights": run.weights,
+                "training": run.settings,
+            }
             for name, run in runs.items()
         }
-        self.settings = StudySettings.model_validate({"runs": facts, "seeds": list(seeds)})
+        self.settings = StudySettings.model_validate(
+            {"runs": facts, "seeds": list(seeds), "training": {}}
+        )
         for name, run in runs.items():
             for seed in self.settings.seeds:
                 write_run(self.directory, name, run, seed, images)
@@ -78,14 +85,14 @@ class FakeStudy:
     def arguments(self) -> list[str]:
         """The settings as the entry scripts take them: one `key=value` each."""
         groups = [to_arguments(facts, f"runs.{run}.") for run, facts in self.settings.runs.items()]
-        groups.append(to_arguments({"seeds": self.settings.seeds}))
+        groups.append(to_arguments(self.settings.model_dump(include={"seeds", "training"})))
         return [text for group in groups for text in group.values()]
 
     @property
     def models(self) -> list[TrainedModel]:
         return trained_models(self.directory, self.settings)
 
-    def edit_provenance(self, run: str, seed: int = 0, **changes: Any) -> None:
+    def edit_provenance(self, run: str, seed: int = 0, /, **changes: Any) -> None:
         path = self.folder(run, seed) / "provenance.json"
         found = json.loads(path.read_text(encoding="utf-8"))
         path.write_text(json.dumps(found | changes), encoding="utf-8")
@@ -98,7 +105,9 @@ def write_run(directory: Path, name: str, run: FakeRun, seed: int, images: int) 
     history = _history(run, seed)
     history.to_csv(folder / "history.csv", index=False)
     write_predictions(folder / "predictions.parquet", *_predictions(run, seed, images))
-    (folder / "provenance.json").write_text(json.dumps(_provenance(run, history)), encoding="utf-8")
+    (folder / "provenance.json").write_text(
+        json.dumps(_provenance(run, seed, history)), encoding="utf-8"
+    )
 
 
 def write_predictions(
@@ -153,11 +162,16 @@ def _history(run: FakeRun, seed: int) -> pd.DataFrame:
     )
 
 
-def _provenance(run: FakeRun, history: pd.DataFrame) -> dict[str, Any]:
+def _provenance(run: FakeRun, seed: int, history: pd.DataFrame) -> dict[str, Any]:
     return {
+        "seed": seed,
         "framework": run.framework,
         "model": run.model,
-        "weights": {"source": run.weights, "sha256": None if run.weights == "none" else "ab" * 32},
+        "weights": {
+            "source": run.weights,
+            "file": None,
+            "sha256": None if run.weights == "none" else "ab" * 32,
+        },
         "settings": run.settings,
         "precision": "float32",
         "device": "cpu",

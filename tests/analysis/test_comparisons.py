@@ -108,7 +108,7 @@ HALF = {"device": "cpu", "precision": "bfloat16"}
 @pytest.mark.parametrize("seeds", [(0,), (0, 1, 2)])
 def test_device_and_precision_are_factors(tmp_path, other, hardware, factors, confounded, seeds):
     fake = FakeStudy(tmp_path, {"a": A, "b": other}, seeds, images=200)
-    fake.edit_provenance("b", seed=seeds[-1], **hardware)  # one of several seeds is enough
+    fake.edit_provenance("b", seeds[-1], **hardware)  # one of several seeds is enough
     (pair,) = comparisons.compare(fake.models, 0.01)
     assert (pair.factors, pair.confounded) == (factors, confounded)
     assert pair.hardware == [name for name in ("device", "precision") if name in factors]

@@ -1,13 +1,10 @@
 # One evaluator for every framework, then statistics, figures and the report.
 
+from twinbench.analysis.asked import study_settings
+
 FIGURES = ("learning_curves", "accuracy", "confusion", "accuracy_time")
-# What represents the study in an analysis: names and facts of the runs, not thousands of paths.
-STUDY_SETTINGS = {
-    **{f"runs.{run}.framework": STUDY.framework(run) for run in STUDY.runs},
-    **{f"runs.{run}.model": STUDY.model(run) for run in STUDY.runs},
-    **{f"runs.{run}.weights": STUDY.weights(run).source for run in STUDY.runs},
-    "seeds": STUDY.seeds,
-}
+# What represents the study in an analysis: names and settings of the runs, not thousands of paths.
+STUDY_SETTINGS = study_settings(STUDY)
 REPORT = STUDY.config.report
 MARGIN = {"equivalence_margin": REPORT.equivalence_margin}
 TEXTS = {

@@ -34,9 +34,11 @@ class Record(BaseModel):
 
 
 class InitialWeights(Record):
-    """`source` is none, imagenet, synthetic or file; `sha256` is that of the file, if there is one."""
+    """`source` is none, imagenet, synthetic or file; `file` is the name of the user's file, if there is
+    one, `sha256` the checksum of the weights."""
 
     source: str
+    file: str | None
     sha256: str | None
 
 
@@ -67,12 +69,13 @@ class Accelerator(Record):
 
 
 class Provenance(Record):
-    """What training recorded about itself; times in seconds.
+    """What training recorded about itself; times in seconds, `settings` those of `config.training`.
 
     `device` is the GPU's name or `CPU (<processor>)`, `accelerator` None on a CPU. `device_note` says
     why a training did not use a GPU that was there.
     """
 
+    seed: int
     framework: str
     model: str
     weights: InitialWeights

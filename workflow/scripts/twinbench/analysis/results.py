@@ -3,32 +3,38 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from twinbench.analysis import reading
+from twinbench.analysis import checking, reading
 from twinbench.analysis.reading import Predictions, Provenance
 from twinbench.config.base import Settings
 from twinbench.errors import InputError
 
 
 class RunFacts(Settings):
-    """What a run is, as configured. The analysis takes it from provenance; here it makes the engine's
-    dry run say what changed."""
+    """What a run is, as configured: `weights` is their source, `weights_file` the name of the user's
+    file, and `training` has the run's own training settings by dotted keys."""
 
     framework: str
     model: str
     weights: str
+    weights_file: str | None = None
+    training: dict[str, Any] = Field(default_factory=dict)
 
 
 class StudySettings(Settings):
-    """Which runs and seeds a study has, in the order of its tables."""
+    """Which runs and seeds a study has, in the order of its tables.
+
+    `training` has the training settings of the runs that have no others of their own.
+    """
 
     runs: Annotated[dict[str, RunFacts], Field(min_length=1)]
     seeds: Annotated[list[int], Field(min_length=1)]
+    training: dict[str, Any] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -51,13 +57,26 @@ class TrainedModel:
 
 
 def trained_models(directory: Path, settings: StudySettings) -> list[TrainedModel]:
-    """The trained models under `directory`, in the order of the settings."""
+    """The trained models under `directory`, in the order of the settings.
+
+    Raises `InputError` if one was not trained as the settings ask, or on other bytes than the rest.
+    """
     found = []
-    for run in settings.runs:
+    for run, facts in settings.runs.items():
+        asked = {
+            "framework": facts.framework,
+            "model": facts.model,
+            "weights.source": facts.weights,
+            "weights.file": facts.weights_file,
+        }
         for seed in settings.seeds:
             folder = directory / run / f"seed-{seed}"
             provenance = reading.read_provenance(folder / "provenance.json")
+            checking.check_asked(
+                folder, provenance, seed, asked, settings.training | facts.training
+            )
             found.append(TrainedModel(run, seed, folder, provenance))
+    checking.check_comparable({model.folder: model.provenance for model in found})
     return found
 
 
