@@ -22,13 +22,39 @@ class Accelerator:
 
 
 def git_state(folder: Path) -> dict:
-    """`commit` and `dirty` of the checkout around `folder`; both None where there is none."""
+    """`commit` and `dirty` of the checkout around `folder`; both None where there is none.
+
+    `dirty` alone is None where there is no git to look for changes, as in a container, or where it
+    refuses to, as in another user's checkout.
+    """
     try:
         commit = _git(folder, "rev-parse", "HEAD")
         dirty = bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))
     except (OSError, subprocess.CalledProcessError):
-        return {"commit": None, "dirty": None}
+        return {"commit": _commit_without_git(folder.absolute()), "dirty": None}
     return {"commit": commit, "dirty": dirty}
+
+
+def _commit_without_git(folder: Path) -> str | None:
+    """The commit that the files of the checkout around `folder` name: see gitrepository-layout(5)."""
+    found = (each / ".git" for each in (folder, *folder.parents))
+    store = next((path for path in found if path.exists()), None)
+    if store is None:
+        return None
+    if store.is_file():  # of a further work tree, or a submodule
+        store = store.parent / store.read_text(encoding="utf-8").partition("gitdir:")[2].strip()
+    head = _text(store / "HEAD")
+    if not head.startswith("ref: "):
+        return head or None
+    name = head.removeprefix("ref: ")
+    common = store / (_text(store / "commondir") or ".")
+    packed = (line.split(" ") for line in _text(common / "packed-refs").splitlines())
+    in_pack = next((words[0] for words in packed if words[1:] == [name]), "")
+    return _text(store / name) or _text(common / name) or in_pack or None
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
 
 
 def _git(folder: Path, *arguments: str) -> str:

@@ -23,7 +23,8 @@ def provenance(evidence: Evidence) -> Table:
 def _commit(code: Code) -> str:
     if not code.commit:
         return "unknown"
-    return f"`{code.commit[:12]}`{' with changes' if code.dirty else ''}"
+    changes = {True: " with changes", False: "", None: " (no git there to look for changes)"}
+    return f"`{code.commit[:12]}`{changes[code.dirty]}"
 
 
 def software(evidence: Evidence) -> Table:
