@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import os
 import time
 
 import pytest
@@ -285,6 +286,13 @@ FILE_MISTAKES = [
     ("study: a\n---\nstudy: b\n", 2, "", ["not valid YAML"]),
     ("study: \x07\n", 1, "", ["not readable as YAML"]),
     ("a: " + "[" * 5000, 1, "", ["not readable as YAML"]),
+    ("study: Größe\n".encode("latin-1"), 1, "", ["not UTF-8; save"]),
+    ("study: a\n".encode("utf-16"), 1, "", ["not UTF-8; save"]),
+    (bytes(range(256)), 2, "", ["not UTF-8; save"]),
+    (b"study: a\0\n", 1, "", ["not readable as YAML"]),
+    ("training:\n\tepochs: 1\n", 2, "", ["not valid YAML"]),
+    ("a: &a [*a]\n", 1, "", ["an alias stands within its own value"]),
+    ("study: a\ntraining: &b {head: *b}\n", 2, "", ["an alias stands within its own value"]),
 ]
 
 
@@ -311,7 +319,7 @@ def test_a_mistake_in_a_file_is_one_line_with_line_and_key(check, text, line, pa
         "'1': a\n",
         "\ufeffstudy: a\n",
         '{\n\t"study": "a",\n\t"training": {"epochs": 3, "learning_rate": 1e-3}\n}\n',
-        "a: &a [*a]\ntraining: &b {head: *b}\n",
+        "a: &a [1]\nb: [*a, *a]\nc: {a: *a}\n",
         "__use_yte__: true\ntraining: ?group\nseeds: ['?seed']\n",
         "title: !!python/object/apply:os.system [exit]\n",
     ],
@@ -337,10 +345,17 @@ def test_an_alias_bomb_takes_no_time(check, link):
     lines = ["b: &a0 {x: 1}"]
     lines += [link.format(i, i, *[i - 1] * 8) for i in range(1, 40)]
     start = time.monotonic()
-    assert check("\n".join(lines)) is None
+    message = check("\n".join(lines))
+    assert message and "aliases stand for more than 100000 values; write fewer" in message
     assert time.monotonic() - start < 5
 
 
 def test_what_can_be_read_only_once_is_not_checked(tmp_path):
-    check_file(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    check_file(tmp_path / "pipe")
     check_file(tmp_path / "missing.yaml")
+
+
+def test_a_folder_is_refused_in_one_line(tmp_path):
+    with pytest.raises(InputError, match=f"^{tmp_path}: a folder instead of a config file; "):
+        check_file(tmp_path)

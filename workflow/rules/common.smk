@@ -31,19 +31,34 @@ if str(SCRIPTS.absolute()) not in sys.path:
     sys.path.insert(0, str(SCRIPTS.absolute()))
 
 from twinbench.config.arguments import to_arguments
+from twinbench.config.reading import check_file
 from twinbench.config.study import BACKENDS, Study
 from twinbench.errors import InputError
 from twinbench.networks.architectures import ARCHITECTURES
 from twinbench.sources import imported_files
 
-try:
-    # The files are read again for what merging hides, such as duplicate keys.
-    STUDY = Study(config, map(Path, workflow.configfiles))
-except InputError as error:
-    # Snakemake writes its log in the locale's encoding.
-    encoding = locale.getpreferredencoding(False)
-    message = str(error).encode(encoding, "backslashreplace").decode(encoding)
-    raise WorkflowError(message) from None
+
+def checked(check, *arguments):
+    """What `check` returns; its refusal in the characters of the locale, in which Snakemake writes its log."""
+    try:
+        return check(*arguments)
+    except InputError as error:
+        encoding = locale.getpreferredencoding(False)
+        message = str(error).encode(encoding, "backslashreplace").decode(encoding)
+        raise WorkflowError(message) from None
+
+
+CONFIG = "config/config.yaml"
+if not workflow.modifier.skip_configfile:  # as for a module with a config of its own
+    # Before Snakemake reads it: on some files it hangs, on others it does not name the file.
+    checked(check_file, Path(CONFIG))
+
+
+configfile: CONFIG
+
+
+# The files are read again for what merging hides, such as duplicate keys.
+STUDY = checked(Study, config, map(Path, workflow.configfiles))
 
 RUN = f"{STUDY.folder}/runs/{{run}}/seed-{{seed}}"
 

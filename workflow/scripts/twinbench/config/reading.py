@@ -19,6 +19,7 @@ __all__ = ["check_file", "read", "suggestion"]
 Schema = dict[str, Any]
 
 _ANYTHING: Schema = {}  # of an unknown key
+_MOST_VALUES = 100_000  # of a file, each alias counted as all that it stands for
 _WITHOUT_QUOTES = {"integer": "a number", "number": "a number", "boolean": "true or false"}
 
 
@@ -51,11 +52,14 @@ def read(raw: Any) -> Config:
 def check_file(path: Path, merged: Collection[str] | None = None) -> None:
     """Check one config file, YAML or JSON, for what nobody sees once Snakemake has read and merged it.
 
-    Raises `InputError`, `<file>, line <n>: <path of the key>: <what is wrong>; <what to do>`.
+    Raises `InputError`, `<file>, line <n>: <path of the key>: <what is wrong>; <what to do>`, for a
+    folder `<file>: ...`.
     Templates (`__use_yte__`) and what can be read only once, such as a pipe, are not checked, nor
     is a file with keys that are not among the `merged` config's: it belongs to a workflow that uses
     this one as a module.
     """
+    if path.is_dir():
+        raise InputError(f"{path}: a folder instead of a config file; give a file")
     if not path.is_file():
         return
     try:
@@ -75,6 +79,7 @@ def _check_text(text: bytes, merged: Collection[str] | None) -> None:
         raise InputError(f"line {line}: not valid YAML ({error.problem}); correct it") from None
     except (yaml.YAMLError, RecursionError):
         raise InputError("line 1: not readable as YAML; write `key: value` lines") from None
+    _check_size(root)
     if not isinstance(root, yaml.MappingNode):
         raise InputError("line 1: no settings at the top level; write `key: value` lines")
     names = {key.value for key, _ in root.value if key.tag.endswith(":str")}
@@ -90,6 +95,29 @@ def _tree(text: str) -> yaml.Node | None:
     except ValueError:
         return yaml.compose(text, yaml.SafeLoader)
     return yaml.compose(text.replace("\t", " "), yaml.SafeLoader)  # JSON may be indented by tabs
+
+
+def _check_size(root: yaml.Node | None) -> None:
+    """Refuse aliases that stand for so many values that Snakemake, which walks all, would hang."""
+    sizes: dict[int, int] = {}
+
+    def size(node: yaml.Node) -> int:
+        known = sizes.setdefault(id(node), 0)
+        if known:
+            return known
+        pairs = node.value if isinstance(node, yaml.MappingNode) else []
+        inner = node.value if isinstance(node, yaml.SequenceNode) else [x for y in pairs for x in y]
+        for value in inner:
+            if sizes.get(id(value)) == 0:  # not known yet, since it is being counted
+                raise _invalid(value, (), "an alias stands within its own value; write it out")
+        sizes[id(node)] = 1 + sum(map(size, inner))
+        if sizes[id(node)] > _MOST_VALUES:
+            message = f"aliases stand for more than {_MOST_VALUES} values; write fewer"
+            raise _invalid(node, (), message)
+        return sizes[id(node)]
+
+    if root is not None:
+        size(root)
 
 
 def _check(
