@@ -34,8 +34,8 @@ rule evaluate_runs:
     container:
         image("analysis")
     resources:
-        mem_mb=2000,
-        runtime=15,
+        mem_mb=scaled(2000),
+        runtime=scaled(15),
     params:
         *settings(STUDY_SETTINGS),
     message:
@@ -65,8 +65,8 @@ rule compare_runs:
     container:
         image("analysis")
     resources:
-        mem_mb=2000,
-        runtime=15,
+        mem_mb=scaled(2000),
+        runtime=scaled(15),
     params:
         *settings(STUDY_SETTINGS | MARGIN),
     message:
@@ -101,8 +101,8 @@ rule plot_figures:
     container:
         image("analysis")
     resources:
-        mem_mb=2000,
-        runtime=15,
+        mem_mb=scaled(2000),
+        runtime=scaled(15),
     params:
         *settings(STUDY_SETTINGS | {"dpi": REPORT.figures.dpi}),
     message:
@@ -141,8 +141,8 @@ rule write_report:
     container:
         image("analysis")
     resources:
-        mem_mb=2000,
-        runtime=15,
+        mem_mb=scaled(2000),
+        runtime=scaled(15),
     params:
         *settings(STUDY_SETTINGS | MARGIN | TEXTS),
     message:

@@ -94,6 +94,11 @@ def backend_code(script, backend, *modules):
     return code(script, *names, environment=backend)
 
 
+def scaled(amount):
+    """Memory or time of a job: as much again with each retry."""
+    return lambda wildcards, attempt: amount * attempt
+
+
 def image(environment):
     """The container image of an environment: a local file, or one in a registry."""
     images = STUDY.config.container_images

@@ -91,8 +91,8 @@ rule build_tensors:
     container:
         image("analysis")
     resources:
-        mem_mb=2000,
-        runtime=15,
+        mem_mb=scaled(2000),
+        runtime=scaled(15),
     params:
         *SPLIT_SETTINGS,
     message:
@@ -118,8 +118,8 @@ rule build_parquet:
         image("analysis")
     threads: 4
     resources:
-        mem_mb=2000,
-        runtime=15,
+        mem_mb=scaled(2000),
+        runtime=scaled(15),
     params:
         *SPLIT_SETTINGS,
     message:

@@ -41,8 +41,8 @@ for BACKEND in MEASUREMENTS:
             image(BACKEND)
         threads: 1
         resources:
-            mem_mb=6000,
-            runtime=60,
+            mem_mb=scaled(6000),
+            runtime=scaled(60),
             gpu=1,
             # A resource, since a changed resource reruns nothing.
             jobs_per_gpu=STUDY.config.training.jobs_per_gpu,
@@ -83,8 +83,8 @@ rule check_parity:
     container:
         image("analysis")
     resources:
-        mem_mb=2000,
-        runtime=15,
+        mem_mb=scaled(2000),
+        runtime=scaled(15),
     message:
         "Comparing what the frameworks measured"
     shell:

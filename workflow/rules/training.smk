@@ -54,8 +54,8 @@ for BACKEND in BACKENDS:
             image(BACKEND)
         threads: cores_for_each(len(STUDY.runs) * len(STUDY.seeds))
         resources:
-            mem_mb=6000,
-            runtime=480,
+            mem_mb=scaled(6000),
+            runtime=scaled(480),
             gpu=1,
             # Resources, since a changed resource reruns nothing.
             checkpoint_steps=0,

@@ -79,8 +79,8 @@ for BACKEND in PUBLISHERS:
             image(BACKEND)
         threads: cores_for_each(len(PRETRAINING))
         resources:
-            mem_mb=4000,
-            runtime=240,
+            mem_mb=scaled(4000),
+            runtime=scaled(240),
             gpu=1,
             # Resources, since a changed resource reruns nothing.
             checkpoint_steps=0,
@@ -115,8 +115,8 @@ for BACKEND in PUBLISHERS:
         container:
             image(BACKEND)
         resources:
-            mem_mb=4000,
-            runtime=10,
+            mem_mb=scaled(4000),
+            runtime=scaled(10),
         params:
             f"--backend={BACKEND}",
         message:
