@@ -15,7 +15,12 @@ SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 SELECTION = "limit=60 validation_fraction=0.36 seed=7 --archive archive.tar.gz"
 BUILD_TENSORS = (
     f"build_tensors.py source={{source}} {SELECTION} --train train.safetensors "
-    "--validation validation.safetensors --test test.safetensors --statistics statistics.json"
+    "--validation validation.safetensors --test test.safetensors"
+)
+DESCRIBE_TENSORS = (
+    "describe_tensors.py source=synthetic limit=60 validation_fraction=0.36 seed=7 --train "
+    "train.safetensors --validation validation.safetensors --test test.safetensors "
+    "--output statistics.json"
 )
 BUILD_PARQUET = (
     f"build_parquet.py source={{source}} {SELECTION} --train train.parquet --test test.parquet "
@@ -48,7 +53,7 @@ def refusal(command, folder):
 
 
 def test_parquet_holds_the_images_of_the_tensors(folder):
-    for command in (BUILD_TENSORS, BUILD_PARQUET):
+    for command in (BUILD_TENSORS, DESCRIBE_TENSORS, BUILD_PARQUET):
         run(command.format(source="synthetic"), folder)
     totals = {}
     for name, parts in (("train", ("train", "validation")), ("test", ("test",))):

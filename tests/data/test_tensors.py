@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 from twinbench.data.archive import read_archive
+from twinbench.data.description import describe
 from twinbench.data.selection import SelectionSettings
 from twinbench.data.splits import load, save
 from twinbench.data.synthetic import write_archive
@@ -31,7 +32,8 @@ def built(tmp_path_factory):
     path = tmp_path_factory.mktemp("archive") / "archive.tar.gz"
     write_archive(path, 130, 70, seed=5)
     settings = SelectionSettings(source="synthetic", **SETTINGS)
-    return build_splits(read_archive(path, settings.official), settings)
+    splits = build_splits(read_archive(path, settings.official), settings)
+    return splits, describe(splits, settings)
 
 
 def test_the_splits_of_given_settings_never_change(built):

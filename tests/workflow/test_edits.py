@@ -4,6 +4,7 @@ import copy
 import functools
 import hashlib
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,14 +16,14 @@ from tiny import FETCHED, RUNS, TINY, Workplace
 ANALYSIS = {"evaluate_runs", "compare_runs", "plot_figures", "write_report"}
 EVALUATION = ANALYSIS - {"compare_runs"}
 COMPARISON, FIGURES = {"compare_runs", "write_report"}, {"plot_figures", "write_report"}
-SPLITS = {"build_tensors", "build_parquet"}
+SPLITS = {"build_tensors", "describe_tensors", "build_parquet"}
 DATA = {"generate_archive"} | SPLITS
 WEIGHTS = {
     backend: {f"pretrain_weights_{backend}", f"import_weights_{backend}"}
     for backend in ("pytorch", "tensorflow")
 }
 ALL_WEIGHTS = WEIGHTS["pytorch"] | WEIGHTS["tensorflow"]
-# Each framework measures every network, and TensorFlow evaluates what PyTorch has trained.
+# Each framework measures every network.
 PARITY = {"measure_pytorch", "measure_tensorflow", "check_parity"}
 
 Edit = Callable[[Path, dict], None]  # changes the project in a folder, or the overlay
@@ -218,14 +219,14 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
     ),
     "what PyTorch says of its GPU": (
         module("backends/pytorch/accelerator"),
-        PYTORCH | ANALYSIS | PARITY,
+        PYTORCH | ANALYSIS | {"measure_pytorch", "check_parity"},
     ),
     "reading of AlexNet's file": (
         module("backends/pytorch/weights"),
         WEIGHTS["pytorch"] | training("pytorch-pretrained") | ANALYSIS | PARITY,
     ),
     "selection of images": (module("data/selection"), SPLITS | AFTER_SPLITS),
-    "making of tensors": (module("data/tensors"), {"build_tensors"} | AFTER_SPLITS),
+    "making of tensors": (module("data/tensors"), SPLITS - {"build_parquet"} | AFTER_SPLITS),
     "making of Parquet": (module("data/parquet"), {"build_parquet"}),
     "metrics": (module("analysis/metrics"), EVALUATION),
     "statistics": (module("analysis/statistics"), COMPARISON),
@@ -254,6 +255,29 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
         file("envs/analysis.yaml", "scipy==", "scipy==1"),
         ANALYSIS | {"check_parity"},
     ),
+}
+# What a file's loss reruns, when the report's title is edited as well: then all its inputs are needed.
+REPORT, RUN = {"write_report"}, "tiny/runs/pytorch-scratch/seed-1"
+LOSSES: dict[str, set[str]] = {
+    "data/synthetic-*/statistics.json": {"describe_tensors"} | REPORT,
+    "data/synthetic-*/*.safetensors": REPORT,
+    "data/synthetic-*/*.parquet": {"build_parquet"} | REPORT,
+    "data/archives/*": REPORT,
+    "weights/library/*": REPORT,
+    "weights/*.safetensors": REPORT,
+    "tiny/parity/*": REPORT,
+    "tiny/parity.csv": {"check_parity"} | REPORT,
+    "tiny/metrics.csv": EVALUATION,
+    "tiny/comparisons.csv": COMPARISON,
+    "tiny/figures/accuracy.png": FIGURES,
+    "tiny/report.md": REPORT,
+    f"{RUN}/history.csv": SCRATCH | ANALYSIS,
+    f"{RUN}/predictions.parquet": SCRATCH | ANALYSIS,
+    f"{RUN}/provenance.json": SCRATCH | ANALYSIS,
+    f"{RUN}/model.*": REPORT,
+    f"{RUN}/tensorboard": REPORT,
+    f"{RUN}/benchmark.jsonl": REPORT,
+    "**/*.log": REPORT,
 }
 ONE_RUN = training("pytorch-pretrained") | ANALYSIS
 # Of a study whose archive and weights come from elsewhere: their checksums say what they are.
@@ -307,6 +331,18 @@ def summary_after(plan):
 def test_an_edit_reruns_exactly_what_it_touches(project, summary_after, name):
     edit, expected = EDITS[name]
     assert jobs(summary_after(project, edit, TINY)) == expected
+
+
+@pytest.mark.parametrize("pattern", LOSSES)
+def test_a_lost_file_reruns_only_what_makes_it(project, summary_after, pattern):
+    def lose(folder: Path, overlay: dict) -> None:
+        lost = list((folder / "results").glob(pattern))
+        assert lost
+        for path in lost:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        setting("report.title", "Another title")(folder, overlay)
+
+    assert jobs(summary_after(project, lose, TINY)) == LOSSES[pattern]
 
 
 @pytest.mark.parametrize("name", EDITS_OF_FETCHED)
@@ -369,8 +405,8 @@ def test_the_table_notices_code_that_is_not_tracked(workplace, stand_in_variable
     place = replace(workplace, variables=stand_in_variables)
     leave_out = file(
         "workflow/scripts/twinbench/sources.py",
-        "if file}",
-        "if file and 'augmentation' not in file}",
+        "if file not in found",
+        "if file not in found and 'augmentation' not in file.name",
     )
     leave_out(place.folder, {})
     assert place.snakemake(overlay=TINY).returncode == 0

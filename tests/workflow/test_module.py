@@ -28,7 +28,7 @@ use rule * from twinbench as twinbench_*
 rule describe_images:
     default_target: True
     input:
-        rules.twinbench_build_tensors.output.statistics,
+        rules.twinbench_describe_tensors.output,
     output:
         "description.json",
     shell:

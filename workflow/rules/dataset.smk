@@ -83,7 +83,6 @@ rule build_tensors:
         train=f"{STUDY.data_folder}/train.safetensors",
         validation=f"{STUDY.data_folder}/validation.safetensors",
         test=f"{STUDY.data_folder}/test.safetensors",
-        statistics=f"{STUDY.data_folder}/statistics.json",
     log:
         f"{STUDY.data_folder}/logs/build_tensors.log",
     conda:
@@ -99,8 +98,34 @@ rule build_tensors:
         "Splitting the images into tensors for training, validation and test"
     shell:
         "python {input.code[0]:q} {params:q} --archive {input.archive:q} --train {output.train:q}"
-        " --validation {output.validation:q} --test {output.test:q}"
-        " --statistics {output.statistics:q} --log {log:q}"
+        " --validation {output.validation:q} --test {output.test:q} --log {log:q}"
+
+
+# A rule of its own: making this file again is no reason to make the tensors again, and to train on them.
+rule describe_tensors:
+    input:
+        code=code("describe_tensors.py"),
+        train=f"{STUDY.data_folder}/train.safetensors",
+        validation=f"{STUDY.data_folder}/validation.safetensors",
+        test=f"{STUDY.data_folder}/test.safetensors",
+    output:
+        f"{STUDY.data_folder}/statistics.json",
+    log:
+        f"{STUDY.data_folder}/logs/describe_tensors.log",
+    conda:
+        "../../envs/analysis.yaml"
+    container:
+        image("analysis")
+    resources:
+        mem_mb=scaled(2000),
+        runtime=scaled(15),
+    params:
+        *SPLIT_SETTINGS,
+    message:
+        "Counting the images of each class"
+    shell:
+        "python {input.code[0]:q} {params:q} --train {input.train:q} --validation {input.validation:q}"
+        " --test {input.test:q} --output {output:q} --log {log:q}"
 
 
 rule build_parquet:

@@ -44,7 +44,7 @@ def select(archive: Archive, settings: SelectionSettings) -> dict[str, Samples]:
         "test": archive.test.take(np.sort(test)),
     }
     for split, samples in selected.items():
-        for name, count in class_counts(samples, archive.class_names).items():
+        for name, count in class_counts(samples.labels, archive.class_names).items():
             if count == 0:
                 raise InputError(
                     f"the {split} split has no image of the class '{name}' with limit "
@@ -54,9 +54,9 @@ def select(archive: Archive, settings: SelectionSettings) -> dict[str, Samples]:
     return selected
 
 
-def class_counts(samples: Samples, class_names: list[str]) -> dict[str, int]:
+def class_counts(labels: np.ndarray, class_names: list[str]) -> dict[str, int]:
     """The number of images of each class, by its name."""
-    counts = np.bincount(samples.labels, minlength=len(class_names))
+    counts = np.bincount(labels, minlength=len(class_names))
     return dict(zip(class_names, counts.tolist(), strict=True))
 
 

@@ -1,33 +1,20 @@
 """The archive's images as the splits that training jobs read."""
 
-from typing import Any
-
 import numpy as np
 
 from twinbench.data.archive import Archive
-from twinbench.data.selection import SelectionSettings, class_counts, select
+from twinbench.data.selection import SelectionSettings, select
 from twinbench.data.splits import Split
 
 
-def build_splits(
-    archive: Archive, settings: SelectionSettings
-) -> tuple[dict[str, Split], dict[str, Any]]:
-    """The splits train, validation and test, and a summary of them, ready for JSON."""
+def build_splits(archive: Archive, settings: SelectionSettings) -> dict[str, Split]:
+    """The splits train, validation and test."""
     selected = select(archive, settings)
-    names = archive.class_names
     mean, std = channel_statistics(selected["train"].images)
-    splits = {
-        split: Split(**vars(samples), class_names=names, mean=mean, std=std)
+    return {
+        split: Split(**vars(samples), class_names=archive.class_names, mean=mean, std=std)
         for split, samples in selected.items()
     }
-    summary = {
-        "class_names": names,
-        "counts": {split: class_counts(samples, names) for split, samples in selected.items()},
-        "mean": mean.tolist(),
-        "std": std.tolist(),
-        **settings.model_dump(exclude={"source"}),
-    }
-    return splits, summary
 
 
 def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
