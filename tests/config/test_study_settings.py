@@ -63,6 +63,17 @@ def test_how_many_jobs_share_a_gpu_is_the_studys_and_no_setting_of_a_run():
         study({"training.jobs_per_gpu": 0})
 
 
+def test_from_which_checkpoints_a_run_goes_on_is_no_training_setting():
+    assert study().resume("pytorch-scratch") == "any"
+    resolved = study({"training.resume": "exact", "runs.pytorch-scratch.resume": "any"})
+    assert resolved.resume("pytorch-scratch") == "any"
+    assert resolved.resume("tensorflow-scratch") == "exact"
+    for settings in (resolved.training("pytorch-scratch"), resolved.pretraining("alexnet")):
+        assert "resume" not in settings.model_dump()
+    with pytest.raises(InputError, match=r"runs\.pytorch-scratch\.resume"):
+        study({"runs.pytorch-scratch.resume": "some"})
+
+
 def test_the_scratch_twins_have_the_same_settings():
     resolved = study()
     assert resolved.training("pytorch-scratch") == resolved.training("tensorflow-scratch")

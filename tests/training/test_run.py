@@ -9,10 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 from pretended import GPU_A, Machine
 from support import TINY_RESIZABLE, make_job, training_arguments, training_settings
+from trainings import Interrupting
 from twinbench.analysis import reading
 from twinbench.config.arguments import to_arguments
 from twinbench.parity.settings import Case
 from twinbench.provenance import Accelerator
+from twinbench.training.progress import Progress
 
 ALL_FROZEN = ["conv", "dense", "head"]
 
@@ -126,13 +128,13 @@ def test_a_collapse_fails_the_job_where_that_is_set(tmp_path, run_script, caplog
 def pretrain(tmp_path, run_script):
     """Pretrains the tiny network at some learning rate, and returns the exit code."""
 
-    def run(learning_rate):
+    def run(learning_rate, epochs=1, threads=1):
         settings = training_settings(
-            batch_normalisation=True, batch_size=16, epochs=1, learning_rate=learning_rate
+            batch_normalisation=True, batch_size=16, epochs=epochs, learning_rate=learning_rate
         )
         given = {"model": TINY_RESIZABLE.name, "images": 640, "seed": 0, "training": settings}
-        arguments = [*to_arguments(given).values(), "--backend", "pytorch", "--threads", "1"]
-        arguments += ["--output", str(tmp_path / "tiny.pth")]
+        arguments = [*to_arguments(given).values(), "--backend", "pytorch"]
+        arguments += ["--threads", str(threads), "--output", str(tmp_path / "tiny.pth")]
         arguments += ["--tensorboard", str(tmp_path / "events")]
         return run_script("pretrain_weights.py", arguments)
 
@@ -157,3 +159,97 @@ def test_weights_of_a_collapsed_pretraining_are_not_written(pretrain, tmp_path, 
     assert pretrain(1e9) == 1
     assert "weights.synthetic" in caplog.messages[-1]
     assert not (tmp_path / "tiny.pth").exists()
+
+
+# --- Resumption under other conditions ---------------------------------------------------------
+
+
+@pytest.fixture
+def interrupt(monkeypatch):
+    """Has the next training interrupted in its second epoch, and the later ones not."""
+
+    first = iter([True])
+
+    def progress(costs, folder):
+        return Interrupting(folder, 2, 1) if next(first, False) else Progress(costs, folder)
+
+    monkeypatch.setattr("twinbench.training.run.Progress", progress)
+
+
+def arguments_with(folder, threads, resume="any", **changes):
+    arguments = training_arguments(make_job(**changes), "pytorch", folder)
+    arguments[arguments.index("--threads") + 1] = str(threads)
+    return [*arguments, "--resume", resume]
+
+
+@pytest.fixture
+def resume(tmp_path, run_script, interrupt, caplog):
+    """Interrupts a training on one thread, starts it again with other arguments, and returns what the
+    log of that says and provenance.json."""
+    caplog.set_level("INFO")
+
+    def run(*arguments, **changes):
+        assert run_script("train.py", arguments_with(tmp_path, 1)) == 143
+        caplog.clear()
+        assert run_script("train.py", arguments_with(tmp_path, *arguments, **changes)) == 0
+        assert not list(tmp_path.glob(".*"))
+        return caplog.text, json.loads((tmp_path / "provenance.json").read_text())
+
+    return run
+
+
+def test_under_the_same_conditions_a_training_is_resumed_exactly(resume):
+    text, record = resume(1)
+    assert "resumed from the checkpoint after epoch 1, step 1" in text
+    assert "bit for bit" not in text and record["resumed_inexactly"] is None
+
+
+def test_with_other_threads_a_training_is_resumed_and_its_provenance_says_so(resume):
+    text, record = resume(2)
+    assert "resumed from the checkpoint after epoch 1, step 1" in text
+    assert record["resumed_inexactly"] == ["threads: 1 then, 2 now"]
+
+
+def test_what_became_of_auto_precision_is_a_condition(tmp_path, run_script, interrupt, monkeypatch):
+    arguments = arguments_with(tmp_path, 1, precision="auto")
+    for flags, code in ({"amx_bf16"}, 143), (set(), 0):
+        monkeypatch.setattr(
+            "twinbench.training.precision.processor_flags", lambda flags=flags: flags
+        )
+        assert run_script("train.py", arguments) == code
+    record = json.loads((tmp_path / "provenance.json").read_text())
+    assert record["precision"] == "float32"
+    assert record["resumed_inexactly"] == ["precision: bfloat16 then, float32 now"]
+
+
+def test_who_insists_starts_over_with_other_threads(resume):
+    text, record = resume(2, "exact")
+    assert "resumed" not in text and "threads: 1 then, 2 now" in text
+    assert record["resumed_inexactly"] is None
+
+
+@pytest.mark.parametrize(
+    ("change", "difference"),
+    [
+        ({"learning_rate": 0.5}, "training.learning_rate: 0.0007 then, 0.5 now"),
+        ({"precision": "auto"}, "training.precision: float32 then, auto now"),
+    ],
+)
+def test_with_another_setting_a_training_starts_over_and_says_which(resume, change, difference):
+    text, record = resume(1, **change)
+    assert "resumed" not in text and difference in text
+    assert record["resumed_inexactly"] is None
+
+
+def test_the_device_that_was_asked_for_does_not_matter_where_the_same_one_is_used(resume):
+    text, record = resume(1, device="cpu")
+    assert "resumed from the checkpoint" in text and record["resumed_inexactly"] is None
+
+
+def test_with_other_threads_a_pretraining_is_resumed(pretrain, interrupt, caplog, tmp_path):
+    caplog.set_level("INFO")
+    assert pretrain(0.001, epochs=2) == 143
+    assert pretrain(0.001, epochs=2, threads=2) == 0
+    assert "threads: 1 then, 2 now" in caplog.text
+    assert "resumed from the checkpoint after epoch 1, step 1" in caplog.text
+    assert not list(tmp_path.glob(".*"))

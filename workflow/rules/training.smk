@@ -60,6 +60,7 @@ for BACKEND in BACKENDS:
             # Resources, since a changed resource reruns nothing.
             checkpoint_steps=0,
             jobs_per_gpu=STUDY.config.training.jobs_per_gpu,
+            resume=lambda wildcards: STUDY.resume(wildcards.run),
         params:
             *settings_by("run", RUN_SETTINGS),
         message:
@@ -67,7 +68,7 @@ for BACKEND in BACKENDS:
         shell:
             "python {input.code[0]:q} {params:q} --seed {wildcards.seed} --threads {threads}"
             " --checkpoint-steps {resources.checkpoint_steps}"
-            " --jobs-per-gpu {resources.jobs_per_gpu} --train {input.train:q}"
+            " --jobs-per-gpu {resources.jobs_per_gpu} --resume {resources.resume} --train {input.train:q}"
             " --validation {input.validation:q} --test {input.test:q} --weights {input.weights:q}"
             " --history {output.history:q} --predictions {output.predictions:q}"
             " --provenance {output.provenance:q} --model {output.model:q}"

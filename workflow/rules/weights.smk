@@ -85,6 +85,7 @@ for BACKEND in PUBLISHERS:
             # Resources, since a changed resource reruns nothing.
             checkpoint_steps=0,
             jobs_per_gpu=STUDY.config.training.jobs_per_gpu,
+            resume=STUDY.config.training.resume,
         params:
             *settings_by("model", PRETRAINING),
             f"--backend={BACKEND}",
@@ -93,7 +94,7 @@ for BACKEND in PUBLISHERS:
         shell:
             "python {input.code[0]:q} {params:q} --threads {threads}"
             " --checkpoint-steps {resources.checkpoint_steps}"
-            " --jobs-per-gpu {resources.jobs_per_gpu} --output {output.weights:q}"
+            " --jobs-per-gpu {resources.jobs_per_gpu} --resume {resources.resume} --output {output.weights:q}"
             " --tensorboard {output.tensorboard:q} --log {log:q}"
 
     rule:

@@ -36,6 +36,7 @@ def _without_repeats(seeds: list[int]) -> list[int]:
     return seeds
 
 
+Resume = Literal["any", "exact"]
 Seeds = Annotated[
     list[Seed],
     Field(min_length=1, json_schema_extra={"uniqueItems": True}),
@@ -112,6 +113,13 @@ class StudyTraining(Training):
         "together, and each takes longer. Accuracies do not depend on it.",
     )
 
+    resume: Resume = setting(
+        "any",
+        "The checkpoints from which an interrupted training goes on: any of the same experiment, or "
+        "exact, only those of the same threads, device and precision too, so that no bit differs. "
+        "A run may override it; an edit reruns nothing.",
+    )
+
     def of_a_run(self) -> Training:
         """The settings that a run gets."""
         return Training(**{name: getattr(self, name) for name in Training.model_fields})
@@ -132,6 +140,7 @@ class Run(Training):
     weights_sha256: Sha256 | None = setting(
         None, "SHA-256 that the file at the path must have; not checked if null."
     )
+    resume: Resume | None = setting(None, "As training.resume, which counts if null.")
 
 
 class FigureStyle(Settings):

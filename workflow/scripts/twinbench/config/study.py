@@ -20,7 +20,7 @@ from twinbench.networks.architectures import ARCHITECTURES, Architecture
 
 KEYWORDS = ("none", "imagenet", "synthetic")
 # What a run has besides the training settings that it overrides.
-_RUN_KEYS = {"framework", "model", "weights", "weights_sha256"}
+_RUN_KEYS = {"framework", "model", "weights", "weights_sha256", "resume"}
 # Each folder with a backend is a framework.
 BACKENDS = sorted(
     path.parent.name for path in Path(__file__).parents[1].glob("backends/*/backend.py")
@@ -100,6 +100,10 @@ class Study:
     def training(self, run: str) -> Training:
         """A run's training settings: the study's, overridden key by key by the run's own."""
         return self._training[run]
+
+    def resume(self, run: str) -> str:
+        """From which checkpoints a run goes on: any or exact. No training setting: it reruns nothing."""
+        return self.config.runs[run].resume or self.config.training.resume
 
     def weights(self, run: str) -> InitialWeights:
         return self._weights[run]

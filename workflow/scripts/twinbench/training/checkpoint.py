@@ -1,8 +1,8 @@
 """Checkpoints of a training: written atomically, verified, and found only by the same training.
 
 A checkpoint lies beside the outputs of its run but is not one of them, since Snakemake deletes
-outputs when a job starts again. Its name holds a hash of all that determines the result, so that
-only a training that would have reached the same state finds it.
+outputs when a job starts again. Its name holds a hash of all that determines the result, and its
+metadata say what that is, so that a training knows its own, and what differs in another.
 """
 
 import hashlib
@@ -11,8 +11,9 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -24,6 +25,9 @@ from twinbench.files import remove_unfinished, written_atomically
 log = logging.getLogger(__name__)
 
 Tensors = dict[str, np.ndarray]
+Facts = dict[str, Any]
+_DIGITS = 16  # of the key in a file's name
+_MOST_LISTED, _LONGEST_SHOWN = 5, 60  # differences in a message, and characters of a value
 
 
 @dataclass(frozen=True)
@@ -35,24 +39,78 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
+class Parts:
+    """What a training's result depends on, by name, as JSON holds it.
+
+    It is the same experiment where `experiment` and `code`, checksums by file, are the same.
+    `conditions` then decide no more than its last bits.
+    """
+
+    experiment: Facts = field(default_factory=dict)
+    code: Facts = field(default_factory=dict)
+    conditions: Facts = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """A hash of all of them, hexadecimal."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def other_experiment(self, then: "Parts") -> list[str]:
+        """Where the experiment of `then` is another one, in words."""
+        files = [name for name, _, _ in _differing(then.code, self.code)]
+        code = [f"code: {_listed(files)}"] if files else []
+        return _in_words(then.experiment, self.experiment) + code
+
+    def other_conditions(self, then: "Parts") -> list[str]:
+        """Where the conditions of `then` are others, in words."""
+        return _in_words(then.conditions, self.conditions)
+
+
+@dataclass(frozen=True)
+class _Record:
+    """What a checkpoint says beside its tensors."""
+
+    state: dict
+    parts: Parts
+    resumed_inexactly: list[str]
+
+    @classmethod
+    def read(cls, text: str) -> "_Record":
+        values = json.loads(text)
+        return cls(**{**values, "parts": Parts(**values["parts"])})
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Epochs and steps, of which the most advanced checkpoint has most."""
+        return len(self.state.get("history", ())), self.state.get("step", 0)
+
+
+@dataclass
 class CheckpointStore:
-    """The one checkpoint of the training `name` in `folder`. `key`, hexadecimal, identifies the
-    training."""
+    """The checkpoints of the training `name` in `folder`; it writes one. `key`, hexadecimal,
+    identifies the training; `parts` are what it was made of.
+
+    A checkpoint of the same experiment under other conditions counts too, unless `exact`.
+    `resumed_inexactly` then says which conditions differed, since the training began.
+    """
 
     folder: Path
     name: str
     key: str
+    parts: Parts = field(default_factory=Parts)
+    exact: bool = False
     path: Path = field(init=False)
+    resumed_inexactly: list[str] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
-        path = self.folder / f".checkpoint-{self.name}-{self.key[:16]}.safetensors"
-        object.__setattr__(self, "path", path)
+        self.path = self._path(self.key)
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Replace the checkpoint. The old one stays whole until the new one is."""
         tensors = {name: np.asarray(t, order="C") for name, t in checkpoint.tensors.items()}
-        state = json.dumps(checkpoint.state)
-        metadata = {"key": self.key, "state": state, "sha256": _digest(tensors, state)}
+        record = json.dumps(asdict(_Record(checkpoint.state, self.parts, self.resumed_inexactly)))
+        metadata = {"key": self.key, "record": record, "sha256": _digest(tensors, record)}
         try:
             with written_atomically(self.path) as temporary:
                 save_file(tensors, temporary, metadata)
@@ -63,29 +121,115 @@ class CheckpointStore:
             ) from error
 
     def load(self) -> Checkpoint | None:
-        """The checkpoint, or None if there is none. A damaged one is deleted with a warning."""
-        if not self.path.exists():
-            return None
-        try:
-            with safe_open(self.path, framework="np") as file:
-                metadata = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            intact = metadata.get("key") == self.key and metadata.get("sha256") == _digest(
-                tensors, metadata.get("state", "")
+        """The most advanced checkpoint, or None if there is none.
+
+        A damaged one is deleted with a warning. Where one is passed over, a line says why.
+        """
+        records = {path: record for path in self._paths() if (record := _read_record(path))}
+        objections = {path: self._objection(path, record) for path, record in records.items()}
+        usable = [path for path in records if not objections[path]]
+        for path, objection in objections.items():
+            if objection:
+                then = "" if usable else ", training starts over"
+                log.warning("the checkpoint %s is passed over%s: %s", path.name, then, objection)
+        # Of equally advanced ones that of the same conditions.
+        usable.sort(key=lambda path: (records[path].progress, path == self.path), reverse=True)
+        for path in usable:
+            tensors = self._read_tensors(path)
+            if tensors is not None:
+                self._note_conditions(records[path])
+                return Checkpoint(tensors, records[path].state)
+        return None
+
+    def _objection(self, path: Path, record: _Record) -> str:
+        """Why the training cannot go on from a checkpoint; empty if it can."""
+        if differences := self.parts.other_experiment(record.parts):
+            return _listed(differences)
+        inexact = record.resumed_inexactly + self.parts.other_conditions(record.parts)
+        if self.exact and inexact:
+            return (
+                f"training.resume is exact, and it is not the same bit for bit ({_listed(inexact)})"
             )
+        same = path == self.path or inexact
+        return "" if same else "it is another training's"
+
+    def _note_conditions(self, record: _Record) -> None:
+        new = self.parts.other_conditions(record.parts)
+        self.resumed_inexactly = record.resumed_inexactly + new
+        if self.resumed_inexactly:
+            log.warning(
+                "resumed under other conditions (%s): the result will not be the same bit for bit; "
+                "training.resume: exact starts over instead",
+                _listed(self.resumed_inexactly),
+            )
+
+    def _read_tensors(self, path: Path) -> Tensors | None:
+        """The tensors of a checkpoint; a damaged one is deleted with a warning."""
+        try:
+            with safe_open(path, framework="np") as file:
+                metadata = file.metadata()
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            intact = path == self._path(metadata["key"])
+            if intact and metadata["sha256"] == _digest(tensors, metadata["record"]):
+                return tensors
         except (SafetensorError, OSError, ValueError):
-            intact = False
-        if not intact:
-            log.warning("the checkpoint %s is damaged: deleted, training starts over", self.path)
-            self.path.unlink()
-            return None
-        return Checkpoint(tensors, json.loads(metadata["state"]))
+            pass
+        _delete_damaged(path)
+        return None
+
+    def _path(self, key: str) -> Path:
+        return self.folder / f".checkpoint-{self.name}-{key[:_DIGITS]}.safetensors"
+
+    def _paths(self) -> list[Path]:
+        """The training's checkpoints, under whatever settings and conditions."""
+        return sorted(
+            self.folder.glob(self._path("").name.replace("-.", f"-{'[0-9a-f]' * _DIGITS}."))
+        )
 
     def clear(self) -> None:
         """Delete the training's checkpoints: other settings' too, and what a killed process left."""
         for path in self.folder.glob(f".checkpoint-{self.name}-*"):
             path.unlink(missing_ok=True)
         remove_unfinished(self.folder, f".checkpoint-{self.name}-*")
+
+
+def _read_record(path: Path) -> _Record | None:
+    """What a checkpoint says; one without it is damaged, and deleted with a warning."""
+    try:
+        with safe_open(path, framework="np") as file:
+            return _Record.read(file.metadata()["record"])
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError):
+        _delete_damaged(path)
+        return None
+
+
+def _delete_damaged(path: Path) -> None:
+    log.warning("the checkpoint %s is damaged: deleted, training does without it", path)
+    path.unlink(missing_ok=True)
+
+
+def _differing(then: Facts, now: Facts) -> list[tuple[str, Any, Any]]:
+    names = sorted(then.keys() | now.keys())
+    values = [(name, then.get(name), now.get(name)) for name in names]
+    return [(name, before, after) for name, before, after in values if before != after]
+
+
+def _in_words(then: Facts, now: Facts) -> list[str]:
+    return [
+        f"{name}: {_shown(before)} then, {_shown(after)} now"
+        for name, before, after in _differing(then, now)
+    ]
+
+
+def _shown(value: Any) -> str:
+    """A value as YAML would have it, checksums and other long ones cut short."""
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:8]}..."
+
+
+def _listed(items: list[str]) -> str:
+    more = len(items) - _MOST_LISTED
+    return ", ".join(items[:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 class CheckpointInterval:
@@ -123,8 +267,8 @@ class CheckpointInterval:
         return f"{self._written} written in {self._spent:.2f} s, {100 * fraction:.1f} % of the time"
 
 
-def _digest(tensors: Tensors, state: str) -> str:
-    digest = hashlib.sha256(state.encode())
+def _digest(tensors: Tensors, record: str) -> str:
+    digest = hashlib.sha256(record.encode())
     for name in sorted(tensors):
         tensor = np.asarray(tensors[name], order="C")
         digest.update(f"{name} {tensor.dtype} {tensor.shape}".encode())

@@ -22,9 +22,11 @@ from twinbench.training.job import Job
 from twinbench.training.run import (
     add_checkpoint_steps,
     add_jobs_per_gpu,
+    add_resume,
     backend_module,
     checkpoint_store,
     make,
+    parts_of,
     train,
 )
 
@@ -44,6 +46,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     result = cli.parser(description, backend=str, threads=int, output=Path, tensorboard=Path)
     add_checkpoint_steps(result)
     add_jobs_per_gpu(result)
+    add_resume(result)
     cli.add_settings(result, PretrainingSettings)
     return result
 
@@ -75,14 +78,8 @@ def _execute(arguments: argparse.Namespace, settings: PretrainingSettings, lease
         checkpoint_steps=arguments.checkpoint_steps,
     )
     backend = make(job, backend_module(arguments.backend).Backend, lease)
-    store = checkpoint_store(
-        arguments.output.parent,
-        settings.model,
-        settings.model_dump(),
-        arguments.backend,
-        job,
-        backend,
-    )
+    parts = parts_of(settings.model_dump(), arguments.backend, job, backend)
+    store = checkpoint_store(arguments.output.parent, settings.model, parts, arguments.resume)
     log.info("pretraining %s on %d synthetic images", architecture.title, len(job.train))
     outcome = train(job, backend, store, arguments.tensorboard)
     if outcome.diagnosis:

@@ -2,7 +2,6 @@
 
 import argparse
 import csv
-import hashlib
 import json
 import logging
 import os
@@ -30,7 +29,7 @@ from twinbench.files import written_atomically
 from twinbench.networks import weights
 from twinbench.networks.architectures import ARCHITECTURES, describe
 from twinbench.training import devices, gpus, lock, loop
-from twinbench.training.checkpoint import CheckpointStore
+from twinbench.training.checkpoint import CheckpointStore, Parts
 from twinbench.training.devices import Lease
 from twinbench.training.job import Job
 from twinbench.training.loop import Outcome
@@ -82,6 +81,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     result.add_argument("--weights", type=Path, nargs="?", help="pretrained weights, if any")
     add_checkpoint_steps(result)
     add_jobs_per_gpu(result)
+    add_resume(result)
     cli.add_settings(result, RunSettings)
     return result
 
@@ -94,6 +94,12 @@ def add_checkpoint_steps(parser: argparse.ArgumentParser) -> None:
 
 def add_jobs_per_gpu(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jobs-per-gpu", type=int, default=1, help="jobs that may share a GPU")
+
+
+def add_resume(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--resume", choices=("any", "exact"), default="any", help="checkpoints to go on from"
+    )
 
 
 def backend_module(framework: str, name: str = "backend") -> Any:
@@ -123,15 +129,14 @@ def _execute(
     sums = provenance.checksums(inputs)
     backend = make(job, make_backend, lease)
     identity = {
-        "settings": settings.training.model_dump(),
+        "training": settings.training.model_dump(),
         "model": job.architecture.name,
         "seed": job.seed,
         # The test split is only predicted.
         "inputs": {name: value for name, value in sums.items() if name != "test"},
     }
-    store = checkpoint_store(
-        arguments.history.parent, "run", identity, settings.framework, job, backend
-    )
+    parts = parts_of(identity, settings.framework, job, backend)
+    store = checkpoint_store(arguments.history.parent, "run", parts, arguments.resume)
     log.info(
         "%s, seed %d: %s in %s on %s, %d threads, %d training images",
         job.run,
@@ -162,6 +167,7 @@ def _execute(
         **_facts(settings, job, backend, outcome, sums),
         "accelerator": _accelerator(settings.framework, arguments.jobs_per_gpu),
         "device_note": lease.note,
+        "resumed_inexactly": store.resumed_inexactly or None,
         "started": started.isoformat(timespec="seconds"),
         "total_seconds": seconds,
     }
@@ -201,25 +207,40 @@ def make(job: Job, make_backend: MakeBackend, lease: Lease | None = None) -> Bac
     return backend
 
 
-def checkpoint_store(
-    folder: Path, name: str, identity: dict, framework: str, job: Job, backend: Backend
-) -> CheckpointStore:
-    """The store whose file name holds a hash of everything that determines the training's result.
+def parts_of(identity: dict, framework: str, job: Job, backend: Backend) -> Parts:
+    """Everything that determines the training's result.
 
-    `identity` has what is particular to this training; versions, precision, device, threads and code are
-    added here.
+    `identity` has what is particular to this training; versions, code and conditions are added here.
     """
     script = Path(sys.argv[0]).resolve()
-    fingerprint = {
-        **identity,
-        "versions": provenance.versions(backend.libraries),
+    experiment = _flat({**identity, "versions": provenance.versions(backend.libraries)})
+    # Only a wish: the device that was used is among the conditions. The precision set is no wish but
+    # part of the experiment. What `auto` became is a condition: on other hardware it may be another
+    # arithmetic, but a training that moved there is to go on, and its provenance says so.
+    del experiment["training.device"]
+    code = sources.checksums(script, f"twinbench.backends.{framework}.backend")
+    conditions = {
         "precision": backend.precision,
         "device": backend.device,
         "threads": job.threads,
-        "code": sources.checksums(script, f"twinbench.backends.{framework}.backend"),
     }
-    digest = hashlib.sha256(json.dumps(fingerprint, sort_keys=True).encode()).hexdigest()
-    return CheckpointStore(folder, name, digest)
+    return Parts(experiment, code, conditions)
+
+
+def checkpoint_store(folder: Path, name: str, parts: Parts, resume: str) -> CheckpointStore:
+    """The store of a training; `resume` is the setting: any or exact."""
+    return CheckpointStore(folder, name, parts.key, parts, exact=resume == "exact")
+
+
+def _flat(values: dict, prefix: str = "") -> dict[str, Any]:
+    """Values by dotted keys; empty groups stay."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict) and value:
+            found |= _flat(value, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = value
+    return found
 
 
 def train(job: Job, backend: Backend, store: CheckpointStore, tensorboard: Path) -> Outcome:
