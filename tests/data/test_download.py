@@ -26,8 +26,8 @@ class Handler(BaseHTTPRequestHandler):
         asked, fault = self.headers.get("Range"), self.path[1:]
         self.server.requests.append(asked)
         start = int(re.fullmatch(r"bytes=(\d+)-", asked)[1]) if asked else 0
-        if fault == "missing":
-            self.send_error(404)
+        if fault in ("missing", "down", "busy"):
+            self.send_error({"missing": 404, "down": 503, "busy": 429}[fault])
             return
         if fault == "rangeless":
             start = 0
@@ -41,7 +41,10 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(SIZE - start))
         self.end_headers()
         broken = fault in ("cut", "reset") and len(self.server.requests) == 1
-        self.wfile.write(CONTENT[start : SIZE // 2 if broken else None])
+        end = SIZE // 2 if broken else None
+        if fault == "slow":  # an eighth at a time
+            end = start + SIZE // 8
+        self.wfile.write(CONTENT[start:end])
         if broken and fault == "reset":
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
@@ -79,9 +82,9 @@ def partial(path):
     return partial
 
 
-def refusal(url, path, sha256=SHA256):
+def refusal(url, path, sha256=SHA256, pauses=()):
     with pytest.raises(InputError) as caught:
-        download(url, path, sha256, ADVICE)
+        download(url, path, sha256, ADVICE, pauses)
     message = str(caught.value)
     assert message.startswith(url) and "\n" not in message
     assert not path.exists()
@@ -147,7 +150,49 @@ def test_a_wrong_checksum_leaves_nothing(url, path):
 
 
 def test_no_server_and_other_schemes_are_refused(path):
-    for url in ("http://127.0.0.1:9/file", "http://no-such-host.invalid/file"):
+    for url in ("http://127.0.0.1:9/file", "http://no-such-host.invalid/file", "http://a/b c"):
         assert "cannot download" in refusal(url, path)
     for url in ("file:///etc/hostname", "ftp://127.0.0.1/file", "archive.tar.gz"):
         assert "only http and https" in refusal(url, path)
+
+
+@pytest.mark.parametrize("kind", ["cut", "reset"])
+def test_a_broken_connection_is_resumed_after_a_pause(server, url, path, kind, caplog):
+    with caplog.at_level(logging.INFO):
+        download(f"{url}/{kind}", path, SHA256, ADVICE, pauses=[0.01])
+    assert path.read_bytes() == CONTENT
+    assert len(server.requests) == 2
+    assert [text for text in caplog.messages if text.endswith("; trying again in 0.01 s")]
+
+
+@pytest.mark.parametrize("kind", ["down", "busy"])
+def test_each_further_try_has_a_longer_pause(server, url, path, kind, monkeypatch):
+    slept = []
+    monkeypatch.setattr(downloading.time, "sleep", slept.append)
+    assert "cannot download: HTTP" in refusal(f"{url}/{kind}", path, pauses=downloading.PAUSES)
+    assert len(server.requests) == len(downloading.PAUSES) + 1
+    assert tuple(slept) == downloading.PAUSES == tuple(sorted(slept))
+
+
+def test_a_download_that_goes_on_is_never_given_up(server, url, path):
+    download(f"{url}/slow", path, SHA256, ADVICE, pauses=[0])
+    assert path.read_bytes() == CONTENT
+    assert len(server.requests) == 8
+
+
+@pytest.mark.parametrize(("kind", "sha256"), [("missing", SHA256), ("file", "0" * 64)])
+def test_what_no_further_try_mends_is_asked_for_once(server, url, path, kind, sha256):
+    refusal(f"{url}/{kind}", path, sha256, pauses=[100])
+    assert len(server.requests) == 1
+
+
+def test_an_address_that_is_none_is_refused_at_once(path):
+    for address in ("http://127.0.0.1:9/a b", "http://127.0.0.1:9/ü", "http://127.0.0.1:x/"):
+        assert "cannot download" in refusal(address, path, pauses=[100])
+
+
+def test_what_is_left_of_another_file_is_fetched_anew(server, url, path, partial):
+    partial.write_bytes(bytes(1000))
+    download(f"{url}/file", path, SHA256, ADVICE, pauses=[])
+    assert path.read_bytes() == CONTENT
+    assert server.requests == ["bytes=1000-", None]

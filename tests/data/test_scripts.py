@@ -93,5 +93,5 @@ def test_a_local_archive_is_copied_if_its_checksum_is_right(folder):
     ],
 )
 def test_a_failed_download_says_what_to_do_without_it(folder, script, option, advice):
-    command = f"{script} --url http://127.0.0.1:9/file --output file {option} {'0' * 64}"
+    command = f"{script} --pauses --url http://127.0.0.1:9/file --output file {option} {'0' * 64}"
     assert advice in refusal(command, folder)

@@ -34,6 +34,18 @@ def test_each_retry_has_as_much_again(workplace, stand_in_variables, tmp_path):
     assert re.findall(r"resources:.*\bruntime=(\d+)", result.stdout) == ["15", "30", "45"]
 
 
+def test_a_download_is_one_job_whose_script_tries_again(workplace, tmp_path):
+    """A profile's retries would fetch a file with another checksum again and again."""
+    program = tmp_path / "programs" / "python"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\necho >> attempts\nexit 1\n", encoding="utf-8")
+    program.chmod(0o755)
+    place = replace(workplace, variables={"PATH": search_path(program.parent)})
+    arguments = ("download_archive", "--retries", "3", "--profile", "profiles/default")
+    assert place.snakemake(*arguments).returncode == 1
+    assert (place.folder / "attempts").read_text(encoding="utf-8") == "\n"
+
+
 def test_no_rule_has_a_fixed_amount():
     """It would beat the default-resources of a profile, which grow."""
     for path in (ROOT / "workflow" / "rules").glob("*.smk"):

@@ -59,7 +59,7 @@ else:
             ensure(STUDY.archive, sha256=DATASET.sha256.lower()),
         log:
             f"{STUDY.archive}.log",
-        retries: 3
+        retries: 0  # the script tries again where that may help
         localrule: True
         conda:
             "../../envs/analysis.yaml"

@@ -37,7 +37,7 @@ rule download_weights:
         "results/weights/library/{model}-imagenet.{suffix}",
     log:
         "results/weights/logs/download_weights-{model}.{suffix}.log",
-    retries: 3
+    retries: 0  # the script tries again where that may help
     localrule: True
     conda:
         "../../envs/analysis.yaml"

@@ -4,14 +4,16 @@ import argparse
 from pathlib import Path
 
 from twinbench import cli
-from twinbench.data.download import download
+from twinbench.data.download import add_pauses, download
 
 ADVICE = "give a local file as dataset.archive, or set dataset.source: synthetic"
 
 
 def main(arguments: argparse.Namespace) -> None:
-    download(arguments.url, arguments.output, arguments.sha256, ADVICE)
+    download(arguments.url, arguments.output, arguments.sha256, ADVICE, arguments.pauses)
 
 
 if __name__ == "__main__":
-    cli.run(main, cli.parser(__doc__, url=str, sha256=str, output=Path))
+    parser = cli.parser(__doc__, url=str, sha256=str, output=Path)
+    add_pauses(parser)
+    cli.run(main, parser)

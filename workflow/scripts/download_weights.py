@@ -4,14 +4,16 @@ import argparse
 from pathlib import Path
 
 from twinbench import cli
-from twinbench.data.download import download
+from twinbench.data.download import add_pauses, download
 
 ADVICE = "give a local file as the run's weights, or set weights: synthetic"
 
 
 def main(arguments: argparse.Namespace) -> None:
-    download(arguments.url, arguments.output, arguments.checksum, ADVICE)
+    download(arguments.url, arguments.output, arguments.checksum, ADVICE, arguments.pauses)
 
 
 if __name__ == "__main__":
-    cli.run(main, cli.parser(__doc__, url=str, checksum=str, output=Path))
+    parser = cli.parser(__doc__, url=str, checksum=str, output=Path)
+    add_pauses(parser)
+    cli.run(main, parser)

@@ -1,10 +1,13 @@
 """Downloads that resume, and that appear under their name only once their checksum is right."""
 
+import argparse
 import http.client
 import logging
 import re
+import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from http.client import HTTPResponse
 from pathlib import Path
 from typing import IO
@@ -16,12 +19,47 @@ log = logging.getLogger(__name__)
 
 _BLOCK = 1 << 18  # bytes read at a time
 _TIMEOUT = 60  # seconds without a byte
+# Seconds before each further try, so that a short outage ends no study.
+PAUSES = (1, 4, 15, 60)
+_FAILURES = (
+    urllib.error.URLError,
+    http.client.HTTPException,
+    ConnectionError,
+    TimeoutError,
+    UnicodeError,
+)
+# Of the answers 400 to 499, which say that the request is at fault, those that may change.
+_PASSING = (
+    http.HTTPStatus.REQUEST_TIMEOUT,
+    http.HTTPStatus.TOO_EARLY,
+    http.HTTPStatus.TOO_MANY_REQUESTS,
+)
 
 
-def download(url: str, path: Path | str, checksum: str, advice: str) -> None:
+def add_pauses(parser: argparse.ArgumentParser) -> None:
+    """Let a script that downloads take other pauses."""
+    parser.add_argument(
+        "--pauses",
+        type=float,
+        nargs="*",
+        default=PAUSES,
+        help="seconds before each further try after a network error",
+    )
+
+
+def download(
+    url: str,
+    path: Path | str,
+    checksum: str,
+    advice: str,
+    pauses: Sequence[float] = PAUSES,
+) -> None:
     """Fetch `url` to `path`, once its bytes have the `checksum` (see `files.verify_checksum`).
 
-    The bytes received are kept in `<path>.partial`; a later call resumes from there if the server can.
+    The bytes received are kept in `<path>.partial`; after a network error, and in a later call, it goes
+    on from there if the server can. `pauses` are the seconds before each further try, counted anew
+    once bytes have come. What no further try mends, such as another checksum, is not tried again.
+
     Raises `InputError` if the file cannot be downloaded, with `advice` on what to do without it, or if
     its checksum is another one.
     """
@@ -30,23 +68,60 @@ def download(url: str, path: Path | str, checksum: str, advice: str) -> None:
     if not url.lower().startswith(("http://", "https://")):
         raise InputError(f"{url}: only http and https are supported; correct the address")
     path.parent.mkdir(parents=True, exist_ok=True)
+    resumed = partial.exists()
     try:
-        _fetch(url, partial)
-    except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as e:
-        reason = e.reason if isinstance(e, urllib.error.URLError) else e
-        code = f"HTTP {e.code} " if isinstance(e, urllib.error.HTTPError) else ""
-        raise InputError(f"{url}: cannot download: {code}{reason}; {advice}") from None
+        _fetch_patiently(url, partial, pauses)
+    except _FAILURES as error:
+        raise InputError(f"{url}: cannot download: {_reason(error)}; {advice}") from None
     try:
         verify_checksum(partial, checksum, origin=url)
     except InputError:
         partial.unlink()
-        raise
-    partial.replace(path)
+        if not resumed:
+            raise
+        log.info("what an earlier start left is of another file; starting over")
+        download(url, path, checksum, advice, pauses)
+    else:
+        partial.replace(path)
+
+
+def _fetch_patiently(url: str, partial: Path, pauses: Sequence[float]) -> None:
+    """As `_fetch`, again after each of the pauses if that may help."""
+    left, held = iter(pauses), _size(partial)
+    while True:
+        try:
+            return _fetch(url, partial)
+        except _FAILURES as error:
+            if _size(partial) > held:  # it goes on, with interruptions
+                left = iter(pauses)
+            held = _size(partial)
+            pause = None if _is_final(error) else next(left, None)
+            if pause is None:
+                raise
+            log.info("%s: %s; trying again in %g s", url, _reason(error), pause)
+            time.sleep(pause)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _is_final(error: Exception) -> bool:
+    """Whether no further try can end in another way."""
+    if isinstance(error, urllib.error.HTTPError):
+        return 400 <= error.code < 500 and error.code not in _PASSING
+    return isinstance(error, http.client.InvalidURL | UnicodeError)
+
+
+def _reason(error: Exception) -> str:
+    reason = error.reason if isinstance(error, urllib.error.URLError) else error
+    code = f"HTTP {error.code} " if isinstance(error, urllib.error.HTTPError) else ""
+    return " ".join(f"{code}{reason}".split())
 
 
 def _fetch(url: str, partial: Path) -> None:
     """Complete the file `partial`. Raises one of the errors of `urllib` or `http.client`."""
-    held = partial.stat().st_size if partial.exists() else 0
+    held = _size(partial)
     response = _open(url, held)
     with response:
         start = _first_byte(response)
