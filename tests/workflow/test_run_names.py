@@ -4,10 +4,12 @@ import re
 import subprocess
 
 import pytest
+import yaml
 from analysis.fake_study import FakeRun, FakeStudy
 from report.samples import AUDIT, PARITY, data_statistics
 from support import ROOT
 from twinbench.analysis import comparisons, metrics, tables
+from twinbench.config.study import Study
 
 NAMES = ("NA", "null", "001", "1e5", "nan", "None", "True", "no", "0x10", "1_0", "inf")
 ANALYSIS = ("evaluate_runs", "compare_runs", "plot_figures", "write_report")
@@ -35,7 +37,17 @@ def analysed(workplace, plan):
     status, output = plan(workplace, "--dry-run", "--printshellcmds", overlay=overlay)
     assert status == 0, output
     study = workplace.results / "odd"
-    fakes = {name: FakeRun(own[name]["framework"], noise=i) for i, name in enumerate(NAMES)}
+    config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text(encoding="utf-8"))
+    asked = Study(config | {"runs": overlay["runs"]})
+    fakes = {
+        name: FakeRun(
+            own[name]["framework"],
+            own[name]["model"],
+            noise=i,
+            settings=asked.training(name).model_dump(),
+        )
+        for i, name in enumerate(NAMES)
+    }
     FakeStudy(study, fakes, seeds=[SEED], images=100)
     (study / "figures").mkdir()
     tables.write(PARITY, study / "parity.csv")
