@@ -86,7 +86,7 @@ def refusal(url, path, sha256=SHA256, pauses=()):
     with pytest.raises(InputError) as caught:
         download(url, path, sha256, ADVICE, pauses)
     message = str(caught.value)
-    assert message.startswith(url) and "\n" not in message
+    assert message.startswith(url if isinstance(url, str) else url[0]) and "\n" not in message
     assert not path.exists()
     return message
 
@@ -178,6 +178,17 @@ def test_a_download_that_goes_on_is_never_given_up(server, url, path):
     download(f"{url}/slow", path, SHA256, ADVICE, pauses=[0])
     assert path.read_bytes() == CONTENT
     assert len(server.requests) == 8
+
+
+def test_mirrors_are_tried_one_after_the_other(server, url, path, partial):
+    mirrors = [f"{url}/{kind}" for kind in ("missing", "down", "file")]
+    download(mirrors, path, SHA256, ADVICE, pauses=[])
+    assert path.read_bytes() == CONTENT
+    assert server.requests == ["bytes=1000-"] * 3
+    path.unlink()
+    message = refusal(mirrors, path, "0" * 64)
+    assert "HTTP 404" in message and "HTTP 503" in message and SHA256 in message
+    assert message.startswith(mirrors[0]) and message.endswith(ADVICE)
 
 
 @pytest.mark.parametrize(("kind", "sha256"), [("missing", SHA256), ("file", "0" * 64)])

@@ -107,6 +107,10 @@ def test_invalid_data_is_one_line_and_leaves_no_output(workplace, fault, named):
         dataset["sha256"] = "0" * 64
     if fault == "network":
         dataset = {"url": "http://127.0.0.1:9/cifar-10-binary.tar.gz"}
+        module = workplace.folder / "workflow/scripts/twinbench/data/download.py"
+        text = module.read_text(encoding="utf-8")
+        assert "(1, 4, 15, 60)" in text
+        module.write_text(text.replace("(1, 4, 15, 60)", "(0.1,)"), encoding="utf-8")
     result = workplace.snakemake("--until", "build_tensors", overlay={"dataset": dataset})
     assert result.returncode == 1
     # The line stands in the log as well, which Snakemake shows, and once for each attempt.

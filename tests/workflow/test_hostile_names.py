@@ -91,7 +91,7 @@ def test_a_study_with_hostile_names_runs(place, name):
 def test_hostile_addresses_and_texts_are_whole_arguments(workplace, plan, text):
     address = f"http://host/{text}"
     changes = overlay("", text)
-    changes["dataset"] = {"url": address}
+    changes["dataset"] = {"url": [address, "http://mirror/a.tar.gz"]}
     changes["runs"] = {"pytorch-pretrained": {"weights": "imagenet"}}
     changes["weights"] = {"imagenet": {"alexnet": {"url": address, "checksum": "0" * 8}}}
     del changes["report"]["reference"]

@@ -107,10 +107,10 @@ def image(environment):
     )
 
 
-def untracked_command(name, option, value):
-    """A script with an option, to be passed as an untracked resource: a checksum defines the output, so a
+def untracked_command(name, option, *values):
+    """A script with an option for each value, to be passed as an untracked resource: a checksum defines the output, so a
     new address or path of the same bytes must not trigger a rerun."""
-    return shlex.join([str(SCRIPTS / name), f"{option}={value}"])
+    return shlex.join([str(SCRIPTS / name), *(f"{option}={value}" for value in values)])
 
 
 def users_file(path):

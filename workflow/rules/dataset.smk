@@ -66,7 +66,7 @@ else:
         container:
             image("analysis")
         resources:
-            command=untracked_command("download_archive.py", "--url", DATASET.url),
+            command=untracked_command("download_archive.py", "--url", *DATASET.url),
         params:
             sha256=DATASET.sha256.lower(),
         message:

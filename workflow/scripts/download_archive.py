@@ -14,6 +14,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    parser = cli.parser(__doc__, url=str, sha256=str, output=Path)
+    parser = cli.parser(__doc__, sha256=str, output=Path)
+    parser.add_argument("--url", action="append", required=True, help="one or several addresses")
     add_pauses(parser)
     cli.run(main, parser)

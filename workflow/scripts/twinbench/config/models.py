@@ -1,8 +1,9 @@
 """The whole config as models. The JSON schema for editors is generated from them: `make generate`."""
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from twinbench.config.base import (
@@ -44,6 +45,27 @@ Seeds = Annotated[
 ]
 
 
+def _addresses(urls: list[str]) -> list[str]:
+    for url in urls:
+        if not re.match(URL_FORM, url):
+            message = "{url} does not have the right form; begin it with http:// or https://"
+            raise PydanticCustomError("address", message, {"url": repr(url)})
+    return urls
+
+
+_URL_SCHEMA: dict[str, Any] = {"type": "string", "pattern": URL_FORM}
+# One address stands for a list of one.
+Urls = Annotated[
+    list[str],
+    Field(min_length=1),
+    BeforeValidator(lambda value: value if isinstance(value, list) else [value]),
+    AfterValidator(_addresses),
+    WithJsonSchema(
+        {"anyOf": [_URL_SCHEMA, {"type": "array", "items": _URL_SCHEMA, "minItems": 1}]}
+    ),
+]
+
+
 class SyntheticImages(Settings):
     train_images: Annotated[Integer, Field(ge=100, le=250_000)] = setting(
         5000, "Number of training images; validation images are taken from these."
@@ -58,9 +80,10 @@ class Dataset(Settings):
     source: Literal["cifar10", "synthetic"] = setting(
         "cifar10", "cifar10: an archive, downloaded or local; synthetic: generated here, offline."
     )
-    url: Url = setting(
-        "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
-        "Address of the archive in the official binary layout (cifar-10-binary.tar.gz).",
+    url: Urls = setting(
+        ["https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"],
+        "Address of the archive in the official binary layout (cifar-10-binary.tar.gz), or a list of "
+        "addresses, of which one after the other is tried.",
     )
     archive: str | None = setting(None, "A local archive instead of the download, or null.")
     sha256: Sha256 = setting(

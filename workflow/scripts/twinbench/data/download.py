@@ -48,13 +48,15 @@ def add_pauses(parser: argparse.ArgumentParser) -> None:
 
 
 def download(
-    url: str,
+    urls: str | Sequence[str],
     path: Path | str,
     checksum: str,
     advice: str,
     pauses: Sequence[float] = PAUSES,
 ) -> None:
-    """Fetch `url` to `path`, once its bytes have the `checksum` (see `files.verify_checksum`).
+    """Fetch a file to `path`, once its bytes have the `checksum` (see `files.verify_checksum`).
+
+    Of several addresses one after the other is tried.
 
     The bytes received are kept in `<path>.partial`; after a network error, and in a later call, it goes
     on from there if the server can. `pauses` are the seconds before each further try, counted anew
@@ -63,16 +65,29 @@ def download(
     Raises `InputError` if the file cannot be downloaded, with `advice` on what to do without it, or if
     its checksum is another one.
     """
-    path = Path(path)
+    urls = [urls] if isinstance(urls, str) else urls
+    for url in urls:
+        if not url.lower().startswith(("http://", "https://")):
+            raise InputError(f"{url}: only http and https are supported; correct the address")
+    reasons: list[str] = []
+    for url in urls:
+        try:
+            return _download(url, Path(path), checksum, pauses)
+        except InputError as error:
+            if url != urls[-1]:
+                log.info("%s; trying the next address", error)
+            reasons.append(str(error))
+    raise InputError("; ".join([*reasons, advice]))
+
+
+def _download(url: str, path: Path, checksum: str, pauses: Sequence[float]) -> None:
     partial = path.with_name(f"{path.name}.partial")
-    if not url.lower().startswith(("http://", "https://")):
-        raise InputError(f"{url}: only http and https are supported; correct the address")
     path.parent.mkdir(parents=True, exist_ok=True)
     resumed = partial.exists()
     try:
         _fetch_patiently(url, partial, pauses)
     except _FAILURES as error:
-        raise InputError(f"{url}: cannot download: {_reason(error)}; {advice}") from None
+        raise InputError(f"{url}: cannot download: {_reason(error)}") from None
     try:
         verify_checksum(partial, checksum, origin=url)
     except InputError:
@@ -80,7 +95,7 @@ def download(
         if not resumed:
             raise
         log.info("what an earlier start left is of another file; starting over")
-        download(url, path, checksum, advice, pauses)
+        _download(url, path, checksum, pauses)
     else:
         partial.replace(path)
 
