@@ -102,8 +102,8 @@ class Job:
     def model_facts(self, input_size: int) -> dict[str, Any]:
         """What a user of the trained network has to know, as JSON holds it.
 
-        Its input is an RGB image with pixels from 0 to 255, resized to `input_size`, with its channels in
-        the order of `channels`, then minus `mean` and divided by `std`.
+        Its input is an RGB image with pixels from 0 to 255, resized to `input_size`, with its channels
+        in the order of `channels`, then minus `mean` and divided by `std`.
         """
         used = self.normalisation
         return {
