@@ -150,6 +150,15 @@ def test_a_gpu_that_a_framework_could_not_use_is_a_limit_with_its_cure(tmp_path)
     assert limits(evidence(fake))["unused GPU"] == "keras: no CUDA; run `make .venv`."
 
 
+def test_a_training_resumed_under_other_conditions_is_a_limit_that_names_them(tmp_path):
+    fake = FakeStudy(tmp_path, TWINS, (0, 1), images=100)
+    assert "resumed inexactly" not in limits(evidence(fake))
+    for seed in (0, 1):
+        fake.edit_provenance("keras", seed, resumed_inexactly=["threads: 1 then, 2 now"])
+    said = limits(evidence(fake))["resumed inexactly"]
+    assert "keras (threads: 1 then, 2 now)." in said and "torch" not in said and "\n" not in said
+
+
 def test_times_of_trainings_that_shared_a_gpu_are_a_limit(tmp_path):
     fake = FakeStudy(tmp_path, TWINS, images=100)
     fake.edit_provenance("torch", accelerator=ON_GPU)

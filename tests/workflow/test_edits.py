@@ -197,6 +197,7 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
     "a comment in the config": (file("config/config.yaml"), set()),
     "a profile": (file("profiles/default/config.yaml", new="\nretries: 1\n"), set()),
     "jobs that may share a GPU": (setting("training.jobs_per_gpu", 4), set()),
+    "which checkpoints are taken up": (setting("training.resume", "exact"), set()),
     "a rule's message": (
         file(TRAINING_RULES, 'message:\n            "', 'message:\n            "Now: '),
         set(),

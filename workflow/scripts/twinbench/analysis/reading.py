@@ -72,7 +72,8 @@ class Provenance(Record):
     """What training recorded about itself; times in seconds, `settings` those of `config.training`.
 
     `device` is the GPU's name or `CPU (<processor>)`, `accelerator` None on a CPU. `device_note` says
-    why a training did not use a GPU that was there.
+    why a training did not use a GPU that was there, `resumed_inexactly` which conditions changed while
+    it was interrupted.
     """
 
     seed: int
@@ -84,6 +85,7 @@ class Provenance(Record):
     device: str
     accelerator: Accelerator | None
     device_note: str | None
+    resumed_inexactly: list[str] | None = None
     threads: int
     parameters: int
     layers: list[str]

@@ -103,11 +103,26 @@ def _hardware(evidence: Evidence) -> _Limits:
             _unused_gpu(evidence),
         ),
         (
+            "resumed inexactly",
+            any(model.provenance.resumed_inexactly for model in evidence.models),
+            f"Interrupted and resumed under other conditions: {_resumed(evidence)}. The same training "
+            "again will not give the same bits (see training.resume).",
+        ),
+        (
             "shared GPU",
             shared > 1,
             f"Up to {shared} jobs shared a GPU: alone, each training takes less time than reported.",
         ),
     ]
+
+
+def _resumed(evidence: Evidence) -> str:
+    """Which runs went on under other conditions after an interruption, and what differed."""
+    runs: dict[str, dict[str, None]] = {}
+    for model in evidence.models:
+        for change in model.provenance.resumed_inexactly or ():
+            runs.setdefault(model.run, {})[change] = None
+    return "; ".join(f"{run} ({', '.join(changes)})" for run, changes in runs.items())
 
 
 def _unused_gpu(evidence: Evidence) -> str:

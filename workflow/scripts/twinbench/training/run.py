@@ -322,7 +322,7 @@ def _write_predictions(path: Path, split: Split, logits: np.ndarray) -> None:
         {"class_names": json.dumps(list(split.class_names))}
     )
     with written_atomically(path) as temporary:
-        pq.write_table(table, temporary)
+        pq.write_table(table, temporary, write_page_checksum=True)
 
 
 def _write_json(path: Path, value: dict) -> None:
