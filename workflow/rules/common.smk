@@ -31,6 +31,7 @@ if str(SCRIPTS.absolute()) not in sys.path:
     sys.path.insert(0, str(SCRIPTS.absolute()))
 
 from twinbench.config.arguments import to_arguments
+from twinbench.config.models import Config
 from twinbench.config.reading import check_file
 from twinbench.config.study import BACKENDS, Study
 from twinbench.errors import InputError
@@ -49,9 +50,9 @@ def checked(check, *arguments):
 
 
 CONFIG = "config/config.yaml"
-if not workflow.modifier.skip_configfile:  # as for a module with a config of its own
-    # Before Snakemake reads it: on some files it hangs, on others it does not name the file.
-    checked(check_file, Path(CONFIG))
+# Before Snakemake reads it: on some files it hangs, on others it does not name the file. A file with other keys
+# belongs to a workflow that uses this one as a module.
+checked(check_file, Path(CONFIG), Config.model_fields)
 
 
 configfile: CONFIG
@@ -108,8 +109,8 @@ def image(environment):
 
 
 def untracked_command(name, option, *values):
-    """A script with an option for each value, to be passed as an untracked resource: a checksum defines the output, so a
-    new address or path of the same bytes must not trigger a rerun."""
+    """A script with an option for each value, to be passed as an untracked resource: a checksum defines the
+    output, so a new address or path of the same bytes must not trigger a rerun."""
     return shlex.join([str(SCRIPTS / name), *(f"{option}={value}" for value in values)])
 
 

@@ -159,7 +159,7 @@ def _nvidia_smi(system: Path, *arguments: str) -> list[str]:
         answer = subprocess.run(
             [program, *arguments],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             check=False,
             timeout=_SECONDS_TO_ANSWER,
         )
