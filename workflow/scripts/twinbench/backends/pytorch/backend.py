@@ -13,7 +13,6 @@ from torch.nn import functional
 from twinbench.backends.backend import KEPT, Tensors, with_prefix
 from twinbench.backends.pytorch import augmentation, network
 from twinbench.backends.pytorch.cuda_graph import captured
-from twinbench.backends.pytorch.weights import library_names
 from twinbench.files import written_atomically
 from twinbench.networks.weights import Weights
 from twinbench.recipe.augmentation import evaluation_matrices
@@ -244,7 +243,7 @@ class Backend:
         state = self._network.state_dict()
         published = self._job.architecture.published
         if published and published.backend == "pytorch":
-            theirs = dict(library_names(self._job.architecture))
+            theirs = dict(network.library_names(self._job.architecture))
             state = {theirs.get(name, name): tensor for name, tensor in state.items()}
         facts = json.dumps(self._job.model_facts(self.input_size))
         with written_atomically(path) as temporary:

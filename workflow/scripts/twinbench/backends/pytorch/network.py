@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from twinbench.networks import architectures
-from twinbench.networks.architectures import HEAD, Layer
+from twinbench.networks.architectures import HEAD, Architecture, Layer
 from twinbench.networks.weights import Weights
 from twinbench.recipe.dropout import halves, hashed, hashes_needed, threshold
 from twinbench.recipe.initial_weights import (
@@ -192,6 +192,17 @@ def get_gradients(network: nn.Sequential, layers: tuple[Layer, ...], size: int) 
         for name, parameter, flattened in _named_parameters(modules, layers, size)
         if parameter.grad is not None
     }
+
+
+def library_names(architecture: Architecture) -> list[tuple[str, str]]:
+    """Our name of each tensor, and torchvision's."""
+    assert architecture.published is not None
+    library = architecture.published.layer_names
+    return [
+        (f"{layer}.{part}", f"{library.get(layer, layer)}.{part}")
+        for layer in architecture.weighted_layers()
+        for part in ("weight", "bias")
+    ]
 
 
 def _named_parameters(

@@ -17,7 +17,6 @@ from twinbench.files import written_atomically
 from twinbench.networks.architectures import HEAD, Architecture
 from twinbench.networks.weights import IMAGENET_CLASSES, Weights, check
 
-_PARTS = ("weight", "bias")
 _SAVE_STATE = "save the state dict alone: torch.save(model.state_dict(), path)"
 
 
@@ -104,7 +103,7 @@ def write_published(path: Path, architecture: Architecture, weights: Weights) ->
     layers = architecture.with_head(IMAGENET_CLASSES)
     network.set_weights(ours, weights | padded, layers, architecture.input_size)
     state = ours.state_dict()
-    published = {theirs: state[mine] for mine, theirs in library_names(architecture)}
+    published = {theirs: state[mine] for mine, theirs in network.library_names(architecture)}
     # Through an open file: torch writes a path's name, here a random one, into the file.
     with written_atomically(path) as temporary, open(temporary, "wb") as file:
         torch.save(published, file)
@@ -115,17 +114,10 @@ def _empty(architecture: Architecture) -> torch.nn.Sequential:
     return network.build(layers, batch_normalisation=False, input_size=architecture.input_size)
 
 
-def library_names(architecture: Architecture) -> list[tuple[str, str]]:
-    """Our name of each tensor, and torchvision's."""
-    assert architecture.published is not None
-    library = architecture.published.layer_names
-    return [
-        (f"{layer}.{part}", f"{library.get(layer, layer)}.{part}")
-        for layer in architecture.weighted_layers()
-        for part in _PARTS
-    ]
-
-
 def _body_names(architecture: Architecture) -> list[tuple[str, str]]:
-    """As `library_names`, without the head's."""
-    return [names for names in library_names(architecture) if not names[0].startswith(f"{HEAD}.")]
+    """As `network.library_names`, without the head's."""
+    return [
+        names
+        for names in network.library_names(architecture)
+        if not names[0].startswith(f"{HEAD}.")
+    ]
