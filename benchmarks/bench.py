@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from measuring import (
     SCRIPTS,
     STUDY_IMAGES,
     answer,
+    changed_study,
     default_study,
     finish,
     scratch_folder,
@@ -311,10 +312,18 @@ def _scale(seeds: int, images: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory(dir=scratch_folder()) as name:
         command = _snakemake(Path(name), study)
         dry_run, _ = timed([*command, "--dry-run"], folder=name)
-        timed([*command, "--until", "build_tensors", "build_parquet"], folder=name)
+        timed([*command, "--until", "describe_tensors", "build_parquet"], folder=name)
+        planned = changed_study(study)
         for run, facts in FOUR.items():
+            asked = replace(
+                facts,
+                framework=planned.framework(run),
+                model=planned.model(run),
+                weights=planned.weights(run).source,
+                settings=planned.training(run).model_dump(),
+            )
             for seed in study["seeds"]:
-                write_run(Path(name) / "results" / "bench" / "runs", run, facts, seed, images)
+                write_run(Path(name) / "results" / "bench" / "runs", run, asked, seed, images)
         analysis, memory = timed([*command, "--allowed-rules", *ANALYSIS], folder=name)
     return {"dry run": dry_run, "analysis": analysis, "memory": memory / 1000}
 

@@ -24,8 +24,23 @@ VALIDATION_IMAGES = 5_000
 
 def default_study() -> Study:
     """The default study, without the reference file that its report cites."""
+    return changed_study({})
+
+
+def changed_study(changes: dict) -> Study:
+    """The default study with the changes of an overlay, likewise."""
     config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text(encoding="utf-8"))
-    return Study(config | {"report": {"reference": None}})
+    return Study(_merged(config | {"report": {"reference": None}}, changes))
+
+
+def _merged(values: dict, changes: dict) -> dict:
+    both_groups = {k for k in changes if isinstance(values.get(k), dict) and changes[k]}
+    return values | {
+        key: _merged(values[key], change)
+        if key in both_groups and isinstance(change, dict)
+        else change
+        for key, change in changes.items()
+    }
 
 
 def make_job(run: str, images: int, threads: int, **changes) -> Job:
