@@ -76,7 +76,7 @@ def _save_within_epochs(place: Workplace) -> None:
     profile = place.folder / "profiles" / "slurm" / "config.yaml"
     text, time_limit = profile.read_text(), "    runtime: 480 * attempt\n"
     assert time_limit in text
-    profile.write_text(text.replace(time_limit, f"{time_limit}    checkpoint_steps: 3\n"))
+    profile.write_text(text.replace(time_limit, f"{time_limit}    checkpoint_steps: 1\n"))
 
 
 def _strike_each_training(slurm: Slurm, seen: Story) -> None:
