@@ -111,6 +111,7 @@ for BACKEND in PUBLISHERS:
             "results/weights/logs/import_weights-{model}-{weights_id}.log",
         wildcard_constraints:
             model=published_by(BACKEND),
+        priority: 2  # it takes seconds, and the parity measurements wait for it
         conda:
             f"../../envs/{BACKEND}.yaml"
         container:
