@@ -105,10 +105,10 @@ class Script:
         """Seconds for each image."""
         steps = StepTimes()
         self._model.fit(data, epochs=1, verbose=0, callbacks=[steps])
-        (first, earlier), (last, later) = (
-            next(mark for mark in steps.times if mark[0] >= warm_up),
-            steps.times[-1],
-        )
+        first, earlier = next(mark for mark in steps.times if mark[0] >= warm_up)
+        last, later = steps.times[-1]
+        if last == first:
+            raise SystemExit(f"{last} steps are too few to be timed; give more images")
         return (later - earlier) / ((last - first) * self.batch_size)
 
     def _generator(self, split):

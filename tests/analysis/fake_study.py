@@ -84,9 +84,7 @@ class FakeStudy:
     @property
     def arguments(self) -> list[str]:
         """The settings as the entry scripts take them: one `key=value` each."""
-        groups = [to_arguments(facts, f"runs.{run}.") for run, facts in self.settings.runs.items()]
-        groups.append(to_arguments(self.settings.model_dump(include={"seeds", "training"})))
-        return [text for group in groups for text in group.values()]
+        return list(to_arguments(self.settings).values())
 
     @property
     def models(self) -> list[TrainedModel]:

@@ -31,6 +31,13 @@ def test_the_table_has_median_and_range(tmp_path):
     assert lines[2] == ["scale", "time", "0.5", "0.5", "0.5", "1", "s", "3 MB"]
 
 
+def table_of(section, answers, monkeypatch):
+    """The rows of a section by what they are, if each measurement gives such an answer."""
+    monkeypatch.setattr(bench, "measure", lambda what, *options: answers[what])
+    found = rows(section.__name__, section(TINY_EXTENT))
+    return {row["what"]: row for row in found}
+
+
 def test_training_compares_what_was_measured_in_one_run(monkeypatch):
     answers = {
         "tutorial": {"images_per_second": 50.0, "batch_size": 64},
@@ -42,8 +49,7 @@ def test_training_compares_what_was_measured_in_one_run(monkeypatch):
         },
         "peak": {"gflops": 400.0},
     }
-    monkeypatch.setattr(bench, "measure", lambda what, *options: answers[what])
-    table = {row["what"]: row for row in rows("training", bench.training(TINY_EXTENT))}
+    table = table_of(bench.training, answers, monkeypatch)
     assert table["pytorch, ratio to the tutorial's"]["median"] == 4
     assert table["tensorflow, fraction of the bfloat16 matrix product"]["median"] == 0.75
     assert table["ratio of pytorch to tensorflow"]["median"] == 1
@@ -59,8 +65,7 @@ def test_a_gpu_is_compared_with_a_tuned_script_and_named(monkeypatch):
         "ours": {"images_per_second": 200.0, "gflops": 300.0, **common},
         "peak": {"gflops": 400.0},
     }
-    monkeypatch.setattr(bench, "measure", lambda what, *options: answers[what])
-    table = {row["what"]: row for row in rows("gpu", bench.gpu(TINY_EXTENT))}
+    table = table_of(bench.gpu, answers, monkeypatch)
     assert table["pytorch, ratio to the tuned tutorial's"]["median"] == 4
     assert table["pytorch, ratio to its steps without their data"]["median"] == 2
     assert table["tensorflow, fraction of the matrix product"]["median"] == 0.75

@@ -48,25 +48,16 @@ def variables(machine, tmp_path):
 
 
 @pytest.fixture
-def holder(machine, variables):
+def holder(machine, variables, start_program):
     """Starts a process that leases one of the visible devices and holds it for so many seconds."""
-    processes = []
 
     def start(
         visible: str | None, seconds: float = 60, jobs_per_gpu: int = 1, **more: str
     ) -> subprocess.Popen:
-        command = [sys.executable, "-c", HOLDER, str(SCRIPTS), str(machine.root)]
-        command += [str(seconds), str(jobs_per_gpu)]
-        process = subprocess.Popen(
-            command, env=variables(visible, **more), stdout=subprocess.PIPE, text=True
-        )
-        processes.append(process)
-        return process
+        arguments = (machine.root, seconds, jobs_per_gpu)
+        return start_program(HOLDER, *arguments, env=variables(visible, **more))
 
-    yield start
-    for process in processes:
-        process.kill()
-        process.wait()
+    return start
 
 
 def leased(process: subprocess.Popen) -> str:

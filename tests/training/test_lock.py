@@ -7,8 +7,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 from itertools import count
 
 import pytest
@@ -46,27 +44,9 @@ while held < 100:
 
 
 @pytest.fixture
-def start():
-    """Starts a process of a program with arguments."""
-    processes = []
-
-    def run(program: str, *arguments) -> subprocess.Popen:
-        command = [sys.executable, "-c", program, str(SCRIPTS), *map(str, arguments)]
-        pipe = subprocess.PIPE
-        process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
-        processes.append(process)
-        return process
-
-    yield run
-    for process in processes:
-        process.kill()
-        process.communicate()
-
-
-@pytest.fixture
-def holder(start, tmp_path):
+def holder(start_program, tmp_path):
     """A process that holds the lock of the training `run` until it is told to end."""
-    process = start(HOLDER, tmp_path, "run")
+    process = start_program(HOLDER, tmp_path, "run")
     assert process.stdout.readline() == "held\n"
     return process
 
@@ -107,9 +87,9 @@ def test_the_lock_of_a_killed_process_is_free(holder, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_the_lock_goes_with_the_process_and_not_with_its_children(start, tmp_path):
+def test_the_lock_goes_with_the_process_and_not_with_its_children(start_program, tmp_path):
     fork = "child = os.fork() or time.sleep(60); print(child, flush=True)"
-    process = start(
+    process = start_program(
         "import os\n" + HOLDER.replace('print("held", flush=True)', fork), tmp_path, "run"
     )
     child = int(process.stdout.readline())
@@ -122,8 +102,8 @@ def test_the_lock_goes_with_the_process_and_not_with_its_children(start, tmp_pat
         os.kill(child, signal.SIGKILL)
 
 
-def test_processes_that_come_and_go_never_hold_a_deleted_lock(start, tmp_path):
-    contenders = [start(CONTENDER, tmp_path) for _ in range(3)]
+def test_processes_that_come_and_go_never_hold_a_deleted_lock(start_program, tmp_path):
+    contenders = [start_program(CONTENDER, tmp_path) for _ in range(3)]
     assert [process.wait(timeout=60) for process in contenders] == [0, 0, 0]
     assert not list(tmp_path.iterdir())
 
@@ -163,10 +143,10 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 @pytest.fixture
-def training(start, tmp_path):
+def training(start_program, tmp_path):
     """A process that trains, once it has begun, and the arguments that start it."""
     arguments = training_arguments(make_job(epochs=1000), "pytorch", tmp_path)
-    process = start(TRAINING, SCRIPTS.parents[1] / "tests", *arguments)
+    process = start_program(TRAINING, SCRIPTS.parents[1] / "tests", *arguments)
     while "epoch 1" not in (log := read_if_there(tmp_path / "train.log")):
         assert process.poll() is None, log
     return process, arguments
@@ -190,8 +170,8 @@ def test_a_second_training_is_refused_and_the_first_one_goes_on_and_saves(
     assert list(tmp_path.glob(".checkpoint-run-*")) and not list(tmp_path.glob(".lock*"))
 
 
-def test_a_second_pretraining_is_refused(start, tmp_path, run_script, caplog):
-    process = start(HOLDER, tmp_path, "tiny.pth")
+def test_a_second_pretraining_is_refused(start_program, tmp_path, run_script, caplog):
+    process = start_program(HOLDER, tmp_path, "tiny.pth")
     assert process.stdout.readline() == "held\n"
     settings = {
         "model": "tiny_resizable",

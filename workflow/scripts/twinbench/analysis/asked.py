@@ -7,8 +7,7 @@ import json
 from collections import Counter
 from typing import Any
 
-from pydantic import BaseModel
-
+from twinbench.config.arguments import dotted
 from twinbench.config.study import Study
 
 
@@ -18,7 +17,7 @@ def study_settings(study: Study) -> dict[str, Any]:
     `training` holds what most runs have, and each run what is different there: all settings of a
     thousand runs would be longer than a command may be. The order of the runs decides none of it.
     """
-    trainings = {run: _flat(study.training(run)) for run in study.runs}
+    trainings = {run: dotted(study.training(run)) for run in study.runs}
     keys = next(iter(trainings.values()))
     common = {key: _most_common([each[key] for each in trainings.values()]) for key in keys}
     found: dict[str, Any] = {"seeds": study.seeds, "training": common}
@@ -33,18 +32,6 @@ def study_settings(study: Study) -> dict[str, Any]:
             found[f"runs.{run}.weights_file"] = weights.file
         if own := {key: value for key, value in training.items() if value != common[key]}:
             found[f"runs.{run}.training"] = own
-    return found
-
-
-def _flat(settings: BaseModel, prefix: str = "") -> dict[str, Any]:
-    """The settings by dotted keys, groups walked through."""
-    found: dict[str, Any] = {}
-    for name in type(settings).model_fields:
-        value = getattr(settings, name)
-        if isinstance(value, BaseModel):
-            found |= _flat(value, f"{prefix}{name}.")
-        else:
-            found[f"{prefix}{name}"] = value
     return found
 
 

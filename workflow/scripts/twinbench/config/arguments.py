@@ -13,13 +13,17 @@ from pydantic import BaseModel
 from twinbench.errors import InputError
 
 
-def to_arguments(settings: BaseModel | dict[str, Any], prefix: str = "") -> dict[str, str]:
+def to_arguments(settings: BaseModel | dict[str, Any]) -> dict[str, str]:
     """Each setting's dotted key with its `key=value`, for example `training.epochs=10`.
 
-    Groups of settings are walked through; lists and free mappings, such as learning rate multipliers,
-    are one value in JSON with sorted keys.
+    A list or a free mapping, such as learning rate multipliers, is one value in JSON with sorted keys.
     """
-    found: dict[str, str] = {}
+    return {key: f"{key}={_to_text(value)}" for key, value in dotted(settings).items()}
+
+
+def dotted(settings: BaseModel | dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The settings by dotted keys: groups are walked through, lists and free mappings are not."""
+    found: dict[str, Any] = {}
     items = (
         ((name, getattr(settings, name)) for name in type(settings).model_fields)
         if isinstance(settings, BaseModel)
@@ -28,9 +32,9 @@ def to_arguments(settings: BaseModel | dict[str, Any], prefix: str = "") -> dict
     for name, value in items:
         key = f"{prefix}{name}"
         if isinstance(value, BaseModel) or _holds_models(value):
-            found |= to_arguments(value, f"{key}.")
+            found |= dotted(value, f"{key}.")
         else:
-            found[key] = f"{key}={_to_text(value)}"
+            found[key] = value
     return found
 
 

@@ -12,7 +12,7 @@ _REPLACED = {
     *("protocol", "epochs", "batch_size", "head", "selected_epoch", "progressive_resizing"),
     *("early_stopping", "reduce_on_plateau", "on_collapse"),
 }
-_STEPS_BETWEEN_BACKENDS, _STEPS_IN_ONE = 40, 10
+_STEPS_BETWEEN_BACKENDS, _STEPS_IN_ONE = 100, 20
 
 
 def parity_settings(study: Study) -> ParitySettings:
@@ -23,7 +23,7 @@ def cases(study: Study) -> dict[str, Case]:
     """The cases by name, sorted.
 
     Runs that differ in other settings alone are one case, with the settings that most of them have. The
-    loss is followed over 40 steps where more than one framework trains the network, otherwise over 10.
+    loss is followed over 100 steps where more than one framework trains the network, otherwise over 20.
     """
     groups: dict[tuple, list[str]] = {}
     for run in sorted(study.runs):

@@ -57,7 +57,7 @@ def visible(listed: str | None, system: Path = ROOT) -> list[Device]:
     cards = _listed_by_nvidia_smi(system) or _listed_by_driver(system)
     if listed is None:
         if not cards:
-            _tell_of_nodes(system)
+            _warn_of_nodes(system)
         return [device for card in cards for device in card.devices]
     found: dict[str, Device] = {}
     for name in _names(listed):
@@ -172,7 +172,7 @@ def _nvidia_smi(system: Path, *arguments: str) -> list[str]:
     return answer.stdout.splitlines()
 
 
-def _tell_of_nodes(system: Path) -> None:
+def _warn_of_nodes(system: Path) -> None:
     for node in ("dev/nvidia0", "dev/dxg"):  # the latter is WSL's
         if (system / node).exists():
             log.warning(

@@ -19,7 +19,7 @@ def accelerator() -> Accelerator | None:
 
 
 def dotted(version: int | None) -> str | None:
-    """cuDNN's version, which it tells as one number: 91002 is 9.10.2, and 8902, before 9, 8.9.2."""
+    """cuDNN's version, which it gives as one number: 91002 is 9.10.2, and 8902, before 9, 8.9.2."""
     if version is None:
         return None
     major, rest = divmod(version, 10_000 if version >= 90_000 else 1000)
