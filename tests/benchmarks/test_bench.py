@@ -3,9 +3,14 @@
 import csv
 from argparse import Namespace
 
+import frameworks  # noqa: F401, imports both in the only order that works
+
+# isort: split
 import bench
+import keras
 import pytest
 import training_speed
+import tutorial_tensorflow
 from measuring import forward_operations
 from support import TINY_RESIZABLE, make_job
 from table import Quantity, rows, write
@@ -99,6 +104,21 @@ def test_measurements_return_their_numbers(framework, monkeypatch):
     found = training_speed.checkpoint(arguments)
     assert min(found["seconds"], found["megabytes"], found["fraction"]) > 0
     assert training_speed.peak(arguments)["gflops"] > 0
+
+
+def test_the_tuned_keras_script_trains_as_many_steps_as_are_counted(monkeypatch):
+    def tiny():
+        layers = [keras.layers.Flatten(), keras.layers.Dense(10, "softmax", dtype="float32")]
+        return keras.Sequential([keras.Input((32, 32, 3)), *layers])
+
+    kept = tutorial_tensorflow.StepTimes()
+    monkeypatch.setattr(tutorial_tensorflow, "StepTimes", lambda: kept)
+    monkeypatch.setattr(tutorial_tensorflow, "network", tiny)
+    policy = keras.config.dtype_policy()
+    script = tutorial_tensorflow.Script(tuned=True)
+    script.steps_images_per_second(45 * script.batch_size, warm_up=3)
+    keras.config.set_dtype_policy(policy)
+    assert kept.times[-1][0] == int(script._model.optimizer.iterations) == 40
 
 
 def test_data_is_built_and_a_training_starts_on_it(monkeypatch):
