@@ -1,21 +1,24 @@
 """The metrics of every trained model, by one evaluator for all frameworks."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 from scipy.special import log_softmax, softmax
-from sklearn.metrics import confusion_matrix, f1_score
+from sklearn.metrics import f1_score
 from statsmodels.stats.proportion import proportion_confint
 
 from twinbench.analysis import results
 from twinbench.analysis.reading import Predictions
 from twinbench.analysis.results import TrainedModel
+from twinbench.analysis.spread import known_spread
+from twinbench.analysis.statistics import moderated
 
 CALIBRATION_BINS = 15
 
-# The columns of metrics.csv. Accuracies and the calibration error are fractions, losses in nats.
+# The columns of metrics.csv. Accuracies, calibration gaps and errors are fractions, losses in nats.
 COLUMNS: dict[str, type] = {
     "run": str,
     "framework": str,
@@ -28,7 +31,12 @@ COLUMNS: dict[str, type] = {
     "accuracy_high": float,
     "test_loss": float,
     "macro_f1": float,
+    "brier_score": float,
+    "calibration_gap": float,
+    "calibration_gap_low": float,
+    "calibration_gap_high": float,
     "expected_calibration_error": float,
+    "calibration_error_by_chance": float,
     "epochs": int,
     "selected_epoch": int,
     "validation_accuracy": float,
@@ -72,16 +80,27 @@ def _facts(model: TrainedModel) -> dict[str, Any]:
 def _test_metrics(predictions: Predictions) -> dict[str, Any]:
     correct, images = int(predictions.correct.sum()), len(predictions.labels)
     low, high = wilson_interval(correct, images)
-    # A collapsed run may hold logits that are NaN: right and wrong can still be counted.
-    finite = predictions.finite
     return {
         "test_images": images,
         "test_accuracy": correct / images,
         "accuracy_low": low,
         "accuracy_high": high,
-        "test_loss": cross_entropy(predictions) if finite else np.nan,
         "macro_f1": macro_f1(predictions),
-        "expected_calibration_error": expected_calibration_error(predictions) if finite else np.nan,
+        # A collapsed run may hold logits that are NaN: right and wrong can still be counted.
+        **(_of_probabilities(predictions) if predictions.finite else {}),
+    }
+
+
+def _of_probabilities(predictions: Predictions) -> dict[str, float]:
+    gap, low, high = calibration_gap(predictions)
+    return {
+        "test_loss": cross_entropy(predictions),
+        "brier_score": brier_score(predictions),
+        "calibration_gap": gap,
+        "calibration_gap_low": low,
+        "calibration_gap_high": high,
+        "expected_calibration_error": expected_calibration_error(predictions),
+        "calibration_error_by_chance": calibration_error_by_chance(predictions),
     }
 
 
@@ -111,17 +130,28 @@ def cross_entropy(predictions: Predictions) -> float:
 
 
 def macro_f1(predictions: Predictions) -> float:
-    """The mean over all classes of F1; a class that is never predicted counts as 0."""
-    classes = np.arange(len(predictions.class_names))
+    """The mean of F1 over the classes that occur among labels or predictions."""
     return float(
-        f1_score(
-            predictions.labels,
-            predictions.predicted,
-            labels=classes,
-            average="macro",
-            zero_division=0,
-        )
+        f1_score(predictions.labels, predictions.predicted, average="macro", zero_division=0)
     )
+
+
+def brier_score(predictions: Predictions) -> float:
+    """The mean squared distance of the probabilities from the truth, 0 to 2 (Brier 1950,
+    doi:10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2)."""
+    errors = _probabilities(predictions)
+    errors[np.arange(len(errors)), predictions.labels] -= 1
+    return float(np.square(errors).sum(axis=1).mean())
+
+
+def calibration_gap(predictions: Predictions) -> tuple[float, float, float]:
+    """Accuracy minus mean confidence, with its 95 % interval over the test images.
+
+    Positive: the network is more often right than it says.
+    """
+    gaps = predictions.correct - _probabilities(predictions).max(axis=1)
+    half = stats.norm.ppf(0.975) * stats.sem(gaps) if len(gaps) > 1 else np.nan
+    return float(gaps.mean()), float(gaps.mean() - half), float(gaps.mean() + half)
 
 
 def expected_calibration_error(predictions: Predictions) -> float:
@@ -129,39 +159,75 @@ def expected_calibration_error(predictions: Predictions) -> float:
 
     Guo et al. 2017, "On Calibration of Modern Neural Networks", equation 3, with bins (a, b].
     """
-    probabilities = softmax(predictions.logits.astype(np.float64), axis=1)
-    confidence = probabilities.max(axis=1)
-    bins = np.clip(np.ceil(confidence * CALIBRATION_BINS).astype(int) - 1, 0, CALIBRATION_BINS - 1)
-    gaps = np.bincount(bins, weights=predictions.correct - confidence, minlength=CALIBRATION_BINS)
+    confidence = _probabilities(predictions).max(axis=1)
+    gaps = _by_bin(confidence, predictions.correct - confidence)
     return float(np.abs(gaps).sum() / len(confidence))
 
 
-def accuracy_interval(rows: pd.DataFrame) -> tuple[float, float, float]:
-    """The mean test accuracy of a run's rows of the metrics and its 95 % interval, as fractions.
+def calibration_error_by_chance(predictions: Predictions) -> float:
+    """The expected calibration error of a perfectly calibrated network on so many images.
 
-    One seed: Wilson's over the test images. Three and more: Student's t over the seeds. Two: none (NaN).
+    Then the gap of a bin has mean 0 and the variance of as many coin flips: approximately normal, with a
+    mean magnitude of sqrt(2 / pi) of its standard deviation.
     """
-    values = rows["test_accuracy"].to_numpy()
-    mean = float(values.mean())
-    if len(values) == 1:
-        return mean, float(rows["accuracy_low"].iloc[0]), float(rows["accuracy_high"].iloc[0])
-    if len(values) == 2:
-        return mean, np.nan, np.nan
-    half = float(stats.t.ppf(0.975, len(values) - 1) * stats.sem(values))
-    return mean, mean - half, mean + half
+    confidence = _probabilities(predictions).max(axis=1)
+    variances = _by_bin(confidence, confidence * (1 - confidence))
+    return float(np.sqrt(2 / np.pi * variances).sum() / len(confidence))
 
 
-def confusion(predictions: Predictions) -> np.ndarray:
-    """Counts of test images, int64 (classes, classes): true classes in rows, predicted in columns."""
-    classes = np.arange(len(predictions.class_names))
-    return np.asarray(confusion_matrix(predictions.labels, predictions.predicted, labels=classes))
+@dataclass(frozen=True)
+class Reliability:
+    """By bins of confidence, all (bins,): how many predictions, how many of them right, and the sum of
+    their confidences."""
+
+    predictions: np.ndarray
+    correct: np.ndarray
+    confidence: np.ndarray
+
+    def __add__(self, other: Self) -> Self:
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return type(self)(*(mine + its for mine, its in pairs))
 
 
-def confusions(models: list[TrainedModel]) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
-    """The class names, and for each run its confusion matrix summed over the seeds."""
-    matrices: dict[str, np.ndarray] = {}
-    class_names: tuple[str, ...] = ()
-    for model, predictions in results.predictions(models):
-        class_names, counts = predictions.class_names, confusion(predictions)
-        matrices[model.run] = matrices.get(model.run, np.zeros_like(counts)) + counts
-    return class_names, matrices
+def reliability(predictions: Predictions) -> Reliability:
+    """What a reliability diagram shows of one trained model; logits must be finite."""
+    confidence = _probabilities(predictions).max(axis=1)
+    values = (np.ones_like(confidence), predictions.correct, confidence)
+    return Reliability(*(_by_bin(confidence, value) for value in values))
+
+
+def _by_bin(confidence: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The sum of the values in each bin of confidence."""
+    bins = np.clip(np.ceil(confidence * CALIBRATION_BINS).astype(int) - 1, 0, CALIBRATION_BINS - 1)
+    return np.bincount(bins, weights=values, minlength=CALIBRATION_BINS)
+
+
+def _probabilities(predictions: Predictions) -> np.ndarray:
+    return softmax(predictions.logits.astype(np.float64), axis=1)
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """The mean test accuracy of a run and its 95 % interval, as fractions."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def accuracies(models: list[TrainedModel], correct: dict[str, np.ndarray]) -> dict[str, Accuracy]:
+    """The accuracy of each run; `correct` is for each run bool (seeds, images).
+
+    The interval of one seed is Wilson's, of that trained model over the test images. That of several
+    is for new trainings and new test images, by a moderated t.
+    """
+    epochs = {model.run: model.provenance.epochs_run for model in models}
+    found = {}
+    for run, right in correct.items():
+        if len(right) == 1:
+            interval = wilson_interval(int(right.sum()), right.size)
+        else:
+            spread = known_spread(True, epochs[run])
+            interval = moderated(right.astype(np.int8), spread, trainings=1).interval()
+        found[run] = Accuracy(float(right.mean()), *interval)
+    return found

@@ -1,0 +1,99 @@
+"""How runs and their contrasts are called where a reader does not know their names."""
+
+from dataclasses import dataclass
+
+from twinbench.analysis.comparisons import REPETITION, Comparison
+from twinbench.analysis.study_results import StudyResults
+from twinbench.language import Language, translatable
+from twinbench.networks.architectures import ARCHITECTURES
+
+_WEIGHTS = {
+    "none": translatable("from scratch"),
+    "imagenet": translatable("ImageNet weights"),
+    "synthetic": translatable("synthetic weights"),
+    "file": translatable("own weights"),
+}
+_PROTOCOLS = {
+    "harmonised": translatable("same protocol"),
+    "native": translatable("own defaults"),
+}
+
+
+@dataclass(frozen=True)
+class ContrastName:
+    """What is compared, such as "PyTorch minus TensorFlow", and what both have: "AlexNet, from scratch"."""
+
+    sides: str
+    context: str
+
+    def __str__(self) -> str:
+        return f"{self.sides} ({self.context})" if self.context else self.sides
+
+
+def network(model: str) -> str:
+    """A network's short title; a name that is in no table stays as it is."""
+    known = ARCHITECTURES.get(model)
+    return known.title.partition(" (")[0] if known else model
+
+
+def marked(results: StudyResults, run: str, say: Language) -> str:
+    """A run's name with what a reader must know wherever it stands: `a (synthetic weights)`."""
+    rows = results.runs[run]
+    stuck = int((rows["status"] == "collapsed").sum())
+    marks = [
+        *([say("synthetic weights")] if (rows["weights"] == "synthetic").any() else []),
+        *([_collapsed(stuck, len(rows), say)] if stuck else []),
+    ]
+    return f"{run} ({', '.join(marks)})" if marks else run
+
+
+def _collapsed(stuck: int, seeds: int, say: Language) -> str:
+    if seeds == 1:
+        return say("collapsed")
+    return say("collapsed in {stuck} of {seeds} seeds", stuck=stuck, seeds=seeds)
+
+
+def fact(results: StudyResults, run: str, factor: str, say: Language) -> str:
+    """What a run has of a factor of `comparisons.FACTORS`, in words: `from scratch`, `PyTorch`."""
+    provenance = results.first[run].provenance
+    match factor:
+        case "framework":
+            return say.framework(provenance.framework)
+        case "network":
+            return say(network(provenance.model))
+        case "weights":
+            return say(_WEIGHTS.get(provenance.weights.source, provenance.weights.source))
+        case "protocol":
+            return say(_PROTOCOLS[provenance.settings.get("protocol", "harmonised")])
+        case "precision":
+            return provenance.precision
+        case "device":
+            return provenance.device
+    return run
+
+
+def contrast_names(
+    results: StudyResults, pairs: list[Comparison], say: Language
+) -> list[ContrastName]:
+    """The name of each pair; those that would have the same one are told apart by their runs' names."""
+    names = [_contrast_name(results, pair, say) for pair in pairs]
+    return [
+        name
+        if names.count(name) == 1
+        else ContrastName(name.sides, f"{pair.run_a}, {pair.run_b}")
+        for name, pair in zip(names, pairs, strict=True)
+    ]
+
+
+def _contrast_name(results: StudyResults, pair: Comparison, say: Language) -> ContrastName:
+    """By what differs, if that is one thing; else by the names of the runs."""
+    if not pair.planned or pair.question == REPETITION:
+        return ContrastName(say("{a} minus {b}", a=pair.run_a, b=pair.run_b), "")
+    a, b = (fact(results, run, pair.question, say) for run in (pair.run_a, pair.run_b))
+    if a == b:  # such as two files of the user's own
+        a, b = pair.run_a, pair.run_b
+    shared = [name for name in ("framework", "network", "weights") if name != pair.question]
+    context = [fact(results, pair.run_a, name, say) for name in shared]
+    if results.first[pair.run_a].provenance.settings.get("protocol") == "native":
+        context += [fact(results, pair.run_a, "protocol", say)] * (pair.question != "protocol")
+    return ContrastName(say("{a} minus {b}", a=a, b=b), ", ".join(context))
