@@ -16,6 +16,7 @@ from measurements import (
 from support import TINY, TINY_RESIZABLE, split, training_settings
 from twinbench.config.arguments import to_arguments
 from twinbench.data import splits
+from twinbench.language import Language
 from twinbench.networks import weights
 from twinbench.parity import audit, comparing, measuring
 from twinbench.parity.cases import Case
@@ -62,9 +63,11 @@ def test_gradients_agree_if_they_do_in_one_batch_that_both_measured(others, fail
 
 def test_the_finding_names_the_first_check_that_fails():
     first, second = with_gradients("pytorch", 2), with_gradients("tensorflow", 5)
-    (failed,) = comparing.findings(comparing.compare([first, second]))
+    (failed,) = comparing.findings(comparing.compare([first, second]), Language())
     assert not failed.passed and "gradients" in failed.text
-    (passed,) = comparing.findings(comparing.compare([first, replace(first, framework="other")]))
+    (passed,) = comparing.findings(
+        comparing.compare([first, replace(first, framework="other")]), Language()
+    )
     assert passed.passed
 
 
@@ -73,9 +76,9 @@ def test_the_audits_finding_names_the_settings_that_nothing_accounts_for():
         comparing.Measurement(name, ["case"], {}, {"case": {"loss": [value, "own words"]}})
         for name, value in (("pytorch", "mean"), ("tensorflow", "sum"))
     ]
-    finding = audit.finding(audit.table(reported))
+    finding = audit.finding(audit.table(reported), Language())
     assert not finding.passed and "loss" in finding.text
-    assert audit.finding(audit.table([reported[0], reported[0]])).passed
+    assert audit.finding(audit.table([reported[0], reported[0]]), Language()).passed
 
 
 @pytest.mark.parametrize(("network", "size"), [(TINY_RESIZABLE, 32), (TINY, 48)])

@@ -2,16 +2,27 @@
 
 from twinbench.analysis.asked import study_settings
 
-FIGURES = ("learning_curves", "accuracy", "confusion", "accuracy_time")
 # What represents the study in an analysis: names and settings of the runs, not thousands of paths.
 STUDY_SETTINGS = study_settings(STUDY)
 REPORT = STUDY.config.report
 MARGIN = {"equivalence_margin": REPORT.equivalence_margin}
+LANGUAGE = {"language": REPORT.language}
+CATALOGUE = (
+    local(str(WORKFLOW / "report" / f"{REPORT.language}.po"))
+    if REPORT.language != "en"
+    else []
+)
 TEXTS = {
     "study": STUDY.name,
     "title": REPORT.title,
     "introduction": REPORT.introduction,
+    "archive_sha256": STUDY.archive_sha256,
+    "published": STUDY.published_checksums,
 }
+# With one framework alone there is nothing to compare it with.
+SUITE, AUDIT = PARITY_TABLES if len(STUDY.frameworks) > 1 else ([], [])
+REFERENCE = local(users_file(REPORT.reference)) if REPORT.reference else []
+REPORT_FILES = ["report.html", "report.md", "settings.md"] + ["parity.md"] * bool(SUITE)
 
 
 rule evaluate_runs:
@@ -80,20 +91,23 @@ rule plot_figures:
     input:
         code=code("plot_figures.py", environment="analysis"),
         metrics=f"{STUDY.folder}/metrics.csv",
+        comparisons=f"{STUDY.folder}/comparisons.csv",
+        suite=SUITE,
+        reference=REFERENCE,
+        catalogue=CATALOGUE,
+        split=f"{STUDY.data_folder}/test.safetensors" if REPORT.pictures else [],
         predictions=run_files("predictions.parquet"),
         histories=run_files("history.csv"),
         provenances=run_files("provenance.json"),
     output:
-        expand(f"{STUDY.folder}/figures/{{figure}}.svg", figure=FIGURES),
-        **{
-            figure: report(
-                f"{STUDY.folder}/figures/{figure}.png",
-                caption=f"../report/{figure}.rst",
-                category="Figures",
-                labels={"figure": figure.replace("_", " ")},
-            )
-            for figure in FIGURES
-        },
+        # Which figures there are depends on the results.
+        report(
+            directory(f"{STUDY.folder}/figures"),
+            patterns=["{figure}.png"],
+            caption="../report/figures.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
     log:
         f"{STUDY.folder}/logs/plot_figures.log",
     conda:
@@ -104,36 +118,44 @@ rule plot_figures:
         mem_mb=scaled(2000),
         runtime=scaled(15),
     params:
-        *settings(STUDY_SETTINGS | {"dpi": REPORT.figures.dpi}),
+        *settings(
+            STUDY_SETTINGS | MARGIN | LANGUAGE | {"dpi": REPORT.figures.dpi}
+        ),
     message:
         "Plotting the figures"
     shell:
         'python {input.code[0]:q} {params:q} --directory "$(dirname {input.metrics:q})"/runs'
-        ' --metrics {input.metrics:q} --figures "$(dirname {output.accuracy:q})" --log {log:q}'
+        " --metrics {input.metrics:q} --comparisons {input.comparisons:q} --parity {input.suite:q}"
+        " --reference {input.reference:q} --catalogue {input.catalogue:q} --split {input.split:q}"
+        " --figures {output:q} --log {log:q}"
 
 
 rule write_report:
     input:
-        **{name: f"{STUDY.folder}/figures/{name}.png" for name in FIGURES},
         code=code("write_report.py", environment="analysis"),
-        template=local(str(WORKFLOW / "report" / "report.md.jinja")),
-        reference=local(users_file(REPORT.reference) if REPORT.reference else []),
+        templates=[
+            local(str(WORKFLOW / "report" / name))
+            for name in ("report.md.jinja", "page.html.jinja", "page.css", "page.js")
+        ],
+        catalogue=CATALOGUE,
+        reference=REFERENCE,
+        figures=f"{STUDY.folder}/figures",
         metrics=f"{STUDY.folder}/metrics.csv",
         comparisons=f"{STUDY.folder}/comparisons.csv",
-        # With one framework alone there is nothing to compare it with.
-        suite=PARITY_TABLES[0] if len(STUDY.frameworks) > 1 else [],
-        audit=PARITY_TABLES[1] if len(STUDY.frameworks) > 1 else [],
+        suite=SUITE,
+        audit=AUDIT,
         statistics=f"{STUDY.data_folder}/statistics.json",
         predictions=run_files("predictions.parquet"),
         histories=run_files("history.csv"),
         provenances=run_files("provenance.json"),
     output:
         report(
-            f"{STUDY.folder}/report.md",
+            f"{STUDY.folder}/report.html",
             caption="../report/report.rst",
             category="Report",
             labels={"document": "report"},
         ),
+        [f"{STUDY.folder}/{name}" for name in REPORT_FILES[1:]],
     log:
         f"{STUDY.folder}/logs/write_report.log",
     conda:
@@ -143,13 +165,17 @@ rule write_report:
     resources:
         mem_mb=scaled(2000),
         runtime=scaled(15),
+        # How the study is repeated; another way to give the same settings reruns nothing.
+        command=lambda wildcards: untracked_command(
+            "write_report.py", "--given", GIVEN
+        ),
     params:
-        *settings(STUDY_SETTINGS | MARGIN | TEXTS),
+        *settings(STUDY_SETTINGS | MARGIN | LANGUAGE | TEXTS),
     message:
         "Writing the report"
     shell:
-        'python {input.code[0]:q} {params:q} --directory "$(dirname {input.metrics:q})"/runs'
+        'python {resources.command} {params:q} --directory "$(dirname {input.metrics:q})"/runs'
         " --metrics {input.metrics:q} --comparisons {input.comparisons:q} --statistics {input.statistics:q}"
         " --reference {input.reference:q} --parity {input.suite:q} --audit {input.audit:q}"
-        " --template {input.template:q}"
-        ' --figures "$(dirname {input.accuracy:q})" --output {output:q} --log {log:q}'
+        ' --templates "$(dirname {input.templates[0]:q})" --catalogue {input.catalogue:q}'
+        " --figures {input.figures:q} --output {output[0]:q} --log {log:q}"

@@ -1,6 +1,7 @@
 # What all rules share: the study, where things lie, and small functions that find inputs and settings.
 
 import inspect
+import json
 import locale
 import shlex
 import sys
@@ -25,6 +26,12 @@ def workflow_folder():
     )
 
 
+def inside(path):
+    """The path, relative if inside the working directory."""
+    folder, path = Path.cwd(), Path(path)
+    return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
+
+
 WORKFLOW = workflow_folder()
 SCRIPTS, ENVIRONMENTS = WORKFLOW / "scripts", WORKFLOW.parent / "envs"
 if str(SCRIPTS.absolute()) not in sys.path:
@@ -32,7 +39,7 @@ if str(SCRIPTS.absolute()) not in sys.path:
 
 from twinbench.config.arguments import to_arguments
 from twinbench.config.models import Config
-from twinbench.config.reading import check_file
+from twinbench.config.reading import check_file, values_beside
 from twinbench.config.study import BACKENDS, Study
 from twinbench.errors import InputError
 from twinbench.networks.architectures import ARCHITECTURES
@@ -59,7 +66,15 @@ configfile: CONFIG
 
 
 # The files are read again for what merging hides, such as duplicate keys.
-STUDY = checked(Study, config, map(Path, workflow.configfiles))
+FILES = [Path(path) for path in workflow.configfiles]
+STUDY = checked(Study, config, FILES)
+# How the study was asked for, besides config/config.yaml.
+GIVEN = json.dumps(
+    {
+        "files": [inside(path) for path in FILES if inside(path) != CONFIG],
+        "values": values_beside(config, FILES),
+    }
+)
 
 RUN = f"{STUDY.folder}/runs/{{run}}/seed-{{seed}}"
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from twinbench import cli
 from twinbench.analysis import tables
+from twinbench.language import Language
 from twinbench.parity import audit, comparing
 
 log = logging.getLogger(__name__)
@@ -14,7 +15,8 @@ log = logging.getLogger(__name__)
 def main(arguments: Namespace) -> None:
     measurements = [comparing.read(path) for path in arguments.measurements]
     checks, settings = comparing.compare(measurements), audit.table(measurements)
-    for finding in [*comparing.findings(checks), audit.finding(settings)]:
+    say = Language()
+    for finding in [*comparing.findings(checks, say), audit.finding(settings, say)]:
         log.info("%s", finding.text)
     tables.write(checks, arguments.output)
     tables.write(settings, arguments.audit)

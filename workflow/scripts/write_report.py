@@ -1,37 +1,50 @@
-"""Write the study's report in Markdown, with relative links to its figures."""
+"""Write the study's report: as one HTML page, and in Markdown with its appendices beside it."""
 
+import os
 from argparse import Namespace
 from pathlib import Path
 
 from twinbench import cli
-from twinbench.analysis import comparisons, metrics, tables
-from twinbench.analysis.results import trained_models
+from twinbench.analysis import reference, study_results, tables
 from twinbench.files import written_atomically
+from twinbench.language import Language
 from twinbench.parity import comparing
-from twinbench.report import inputs
+from twinbench.report import inputs, render
+from twinbench.report.contents import report
 from twinbench.report.evidence import Evidence
-from twinbench.report.inputs import ReportSettings
-from twinbench.report.render import render
+from twinbench.report.inputs import Given, ReportSettings
 
 
 def main(arguments: Namespace) -> None:
-    models = trained_models(arguments.directory, arguments.settings)
-    class_names, confusions = metrics.confusions(models)
+    settings: ReportSettings = arguments.settings
+    say = Language(settings.language, arguments.catalogue)
     evidence = Evidence(
-        settings=arguments.settings,
-        metrics=tables.read(arguments.metrics, metrics.COLUMNS),
-        comparisons=comparisons.read(arguments.comparisons),
-        models=models,
-        confusions=confusions,
-        class_names=class_names,
+        say=say,
+        settings=settings,
+        given=arguments.given,
+        results=study_results.read(
+            arguments.directory, settings, arguments.metrics, arguments.comparisons
+        ),
         statistics=inputs.read_statistics(arguments.statistics),
-        reference=inputs.read_reference(arguments.reference) if arguments.reference else None,
-        figures=inputs.figure_links(arguments.figures, arguments.output.parent),
+        reference=reference.read_reference(arguments.reference) if arguments.reference else None,
         parity=tables.read(arguments.parity, comparing.COLUMNS) if arguments.parity else None,
         audit=tables.read(arguments.audit) if arguments.audit else None,
+        figures=sorted(path.stem for path in arguments.figures.glob("*.png")),
     )
-    with written_atomically(arguments.output) as path:
-        path.write_text(render(arguments.template, evidence), encoding="utf-8")
+    written = report(evidence)
+    folder, templates = arguments.output.parent, arguments.templates
+    links = Path(os.path.relpath(arguments.figures, folder)).as_posix()
+    data = [arguments.metrics, arguments.comparisons, arguments.parity, arguments.audit]
+    texts = {
+        f"{part.name}.md": render.appendix(part, templates, links) for part in written.appendices
+    }
+    texts["report.html"] = render.page(
+        written, templates, arguments.figures, [path for path in data if path], say
+    )
+    texts["report.md"] = render.markdown(written, templates, links)
+    for name, text in texts.items():
+        with written_atomically(folder / name) as path:
+            path.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
@@ -41,7 +54,7 @@ if __name__ == "__main__":
         metrics=Path,
         comparisons=Path,
         statistics=Path,
-        template=Path,
+        templates=Path,
         figures=Path,
         output=Path,
     )
@@ -50,7 +63,14 @@ if __name__ == "__main__":
         ("--reference", "results reported elsewhere (YAML)"),
         ("--parity", "table of the parity suite (CSV)"),
         ("--audit", "table of the audit (CSV)"),
+        ("--catalogue", "texts in the report's language (.po), where it is not English"),
     ):
         parser.add_argument(name, type=Path, nargs="?", help=text)
+    parser.add_argument(
+        "--given",
+        type=Given.model_validate_json,
+        default=Given(),
+        help="what Snakemake got besides config/config.yaml, as JSON",
+    )
     cli.add_settings(parser, ReportSettings)
     cli.run(main, parser)

@@ -78,7 +78,9 @@ class Language:
 
     def points(self, fraction: float, decimals: int = 1) -> str:
         """A difference of fractions: `2.1 pp`, percentage points."""
-        return "-" if math.isnan(fraction) else f"{self.number(100 * fraction, decimals)} {self('pp')}"
+        return (
+            "-" if math.isnan(fraction) else f"{self.number(100 * fraction, decimals)} {self('pp')}"
+        )
 
     def margin(self, fraction: float) -> str:
         """A difference that somebody set, with the digits that it has: `1 pp`, `0.25 pp`."""

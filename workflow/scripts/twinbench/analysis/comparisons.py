@@ -18,7 +18,15 @@ from twinbench.analysis.statistics import SIGNIFICANCE, holm, moderated, score_i
 
 # What can differ between two runs, in the order of reports. The last two a setting asks for, but the
 # hardware decides.
-FACTORS = ("weights", "framework", "network", "protocol", "training settings", "precision", "device")
+FACTORS = (
+    "weights",
+    "framework",
+    "network",
+    "protocol",
+    "training settings",
+    "precision",
+    "device",
+)
 HARDWARE = ("precision", "device")
 # The question of two runs of the same settings: how far apart are they by luck?
 REPETITION = "repetition"
@@ -148,7 +156,9 @@ def _compare(a: _Run, b: _Run, equivalence_margin: float) -> Comparison:
     only_a, only_b = int((pair > 0).sum()), int((pair < 0).sum())
     one_seed = score_interval(only_a, only_b, images) if seeds == 1 else (np.nan, np.nan)
     # A collapse is a failure to mend, which a test would only restate.
-    verdict = "collapsed" if a.collapsed or b.collapsed else "confounded" if len(factors) > 1 else ""
+    verdict = (
+        "collapsed" if a.collapsed or b.collapsed else "confounded" if len(factors) > 1 else ""
+    )
     tested = not verdict
     settled = estimate.seeds_to_settle(equivalence_margin) if tested else None
     return Comparison(

@@ -78,9 +78,7 @@ def contrast_names(
     """The name of each pair; those that would have the same one are told apart by their runs' names."""
     names = [_contrast_name(results, pair, say) for pair in pairs]
     return [
-        name
-        if names.count(name) == 1
-        else ContrastName(name.sides, f"{pair.run_a}, {pair.run_b}")
+        name if names.count(name) == 1 else ContrastName(name.sides, f"{pair.run_a}, {pair.run_b}")
         for name, pair in zip(names, pairs, strict=True)
     ]
 

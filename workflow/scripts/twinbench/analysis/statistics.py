@@ -82,7 +82,9 @@ class Estimate:
             freedom = self.prior_degrees_of_freedom + seeds - 1
             score = margin / self._standard_error(seeds)
             winner = stats.nct.sf(stats.t.ppf(1 - SIGNIFICANCE / 2, freedom), freedom, score)
-            equivalent = 2 * stats.t.cdf(score - stats.t.ppf(1 - SIGNIFICANCE, freedom), freedom) - 1
+            equivalent = (
+                2 * stats.t.cdf(score - stats.t.ppf(1 - SIGNIFICANCE, freedom), freedom) - 1
+            )
             if min(winner, equivalent) >= POWER:
                 return seeds
         return None

@@ -24,6 +24,9 @@ URL_FORM = r"^https?://"
 # Snakemake puts the path of an image into a command without quotes.
 IMAGES_FORM = r"^[\w./~][\w./~:@+,=%-]*$"
 
+# cifar-10-binary.tar.gz of https://www.cs.toronto.edu/~kriz/cifar.html
+OFFICIAL_ARCHIVE = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
+
 Sha256 = Annotated[str, Field(pattern=SHA256_FORM)]
 Url = Annotated[str, Field(pattern=URL_FORM)]
 Seed = Annotated[Integer, Field(ge=0, le=2**32 - 1)]
@@ -87,7 +90,7 @@ class Dataset(Settings):
     )
     archive: str | None = setting(None, "A local archive instead of the download, or null.")
     sha256: Sha256 = setting(
-        "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+        OFFICIAL_ARCHIVE,
         "SHA-256 of the archive, downloaded or local.",
     )
     limit: Annotated[Integer, Field(ge=20)] | None = setting(
@@ -174,6 +177,10 @@ class FigureStyle(Settings):
 
 class Report(Settings):
     title: str = setting("Scratch or pretrained, PyTorch or TensorFlow?", "Title of the report.")
+    language: Literal["en", "es"] = setting("en", "Language of the report and its figures.")
+    pictures: bool = setting(
+        True, "Whether the report shows test images that some runs, or none, get right."
+    )
     introduction: str = setting("", "Text that opens the report, in Markdown.")
     reference: str | None = setting(
         "config/reference.yaml",

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,35 @@ def read(raw: Any) -> Config:
     for key in keys:
         schema = _part(schema, key)
     raise InputError(f"config: {_path(keys)}{explain(error, errors, schema)}")
+
+
+def values_beside(merged: dict[str, Any], files: Iterable[Path]) -> dict[str, Any]:
+    """What of the merged config comes from none of the files, but from the command line."""
+    in_files: dict[str, Any] = {}
+    for file in files:
+        if file.is_file():
+            _merge(in_files, yaml.safe_load(file.read_bytes()) or {})
+    return _difference(merged, in_files)
+
+
+def _merge(group: dict[str, Any], other: dict[str, Any]) -> None:
+    """As Snakemake merges: key by key, what comes later counts."""
+    for key, value in other.items():
+        if isinstance(value, dict) and isinstance(group.get(key), dict):
+            _merge(group[key], value)
+        else:
+            group[key] = value
+
+
+def _difference(group: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    found = {}
+    for key, value in group.items():
+        if isinstance(value, dict) and isinstance(other.get(key), dict):
+            if inner := _difference(value, other[key]):
+                found[key] = inner
+        elif key not in other or value != other[key]:
+            found[key] = value
+    return found
 
 
 def check_file(path: Path, merged: Collection[str] | None = None) -> None:

@@ -91,6 +91,18 @@ class Study:
             return _digest(dataset.synthetic.model_dump())
         return dataset.sha256[:8].lower()
 
+    @property
+    def archive_sha256(self) -> str | None:
+        """The checksum of the archive that was downloaded or given."""
+        dataset = self.config.dataset
+        return None if dataset.source == "synthetic" else dataset.sha256.lower()
+
+    @property
+    def published_checksums(self) -> dict[str, str]:
+        """The checksum of each file of published weights that the study uses, by its network."""
+        models = {self.model(run) for run in self.runs if self.weights(run).source == "imagenet"}
+        return {model: self.published_file(model).checksum for model in sorted(models)}
+
     def framework(self, run: str) -> str:
         return self.config.runs[run].framework
 

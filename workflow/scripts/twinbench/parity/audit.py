@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from twinbench.language import Language
 from twinbench.parity.comparing import Finding, Measurement
 
 SAME, FORCED, CHOSEN = "same", "forced by the framework", "chosen"
@@ -66,21 +67,24 @@ def frameworks(audit: pd.DataFrame) -> list[str]:
     return [name.removesuffix("_own") for name in audit.columns if name.endswith("_own")]
 
 
-def finding(audit: pd.DataFrame) -> Finding:
+def finding(audit: pd.DataFrame, say: Language) -> Finding:
     """How many settings are the same, or the ones that differ without a reason."""
     settings: dict[Any, set[str]] = {
         name: set(status) for name, status in audit.groupby("setting", sort=False)["status"]
     }
-    missed = [str(name) for name, found in settings.items() if UNACCOUNTED in found]
+    missed = [say(str(name)) for name, found in settings.items() if UNACCOUNTED in found]
     if missed:
-        return Finding(
-            False,
-            f"The audit FAILS: the frameworks differ in {', '.join(missed)}, and nothing accounts for "
-            "that.",
+        text = say(
+            "The audit FAILS: the frameworks differ in {settings}, and nothing accounts for that.",
+            settings=say.listed(missed),
         )
+        return Finding(False, text)
     differ = sum(found != {SAME} for found in settings.values())
-    return Finding(
-        True,
-        f"The audit passes: of {len(settings)} settings {len(settings) - differ} are the same in all "
-        f"frameworks, and the other {differ} are accounted for.",
+    text = say(
+        "The audit passes: of {all} settings {same} are the same in all frameworks, and the other "
+        "{differ} are accounted for.",
+        all=len(settings),
+        same=len(settings) - differ,
+        differ=differ,
     )
+    return Finding(True, text)

@@ -16,6 +16,7 @@ import pandas as pd
 from safetensors import SafetensorError, safe_open
 
 from twinbench.errors import InputError
+from twinbench.language import Language
 
 # The columns of parity.csv.
 COLUMNS: dict[str, type] = {
@@ -270,30 +271,44 @@ def case_labels(parity: pd.DataFrame) -> pd.Series:
     return parity["case"]
 
 
-def findings(parity: pd.DataFrame) -> list[Finding]:
+def findings(parity: pd.DataFrame, say: Language) -> list[Finding]:
     """For each case whether all checks pass, or the first one that fails."""
     return [
-        _finding(str(label), checks.to_dict("records"))
+        _finding(str(label), checks.to_dict("records"), say)
         for label, checks in parity.groupby(case_labels(parity), sort=False)
     ]
 
 
-def _finding(label: str, checks: list[dict[Any, Any]]) -> Finding:
-    frameworks = " and ".join(checks[0]["frameworks"].split(", "))
+def _finding(label: str, checks: list[dict[Any, Any]], say: Language) -> Finding:
+    frameworks = say.listed([say.framework(name) for name in checks[0]["frameworks"].split(", ")])
     failed = [check for check in checks if not check["passed"]]
     if not failed:
-        text = f"{label}: all {len(checks)} parity checks between {frameworks} pass."
+        text = say(
+            "{case}: all {count} parity checks between {frameworks} pass.",
+            case=label,
+            count=len(checks),
+            frameworks=frameworks,
+        )
         return Finding(True, text)
     first = failed[0]
     before = checks[: checks.index(first)]
     passing = (
-        f'the last check before it, "{before[-1]["check"]}", passes'
+        say('the last check before it, "{check}", passes', check=say(before[-1]["check"]))
         if before
-        else "it is the first check"
+        else say("it is the first check")
     )
     return Finding(
         False,
-        f'{label}: {frameworks} do NOT compute the same. The check "{first["check"]}" fails (error '
-        f"{first['max_error']:.2g}, tolerance {first['tolerance']:.2g}); {passing}. "
-        f"{len(failed)} of {len(checks)} checks fail.",
+        say(
+            '{case}: {frameworks} do NOT compute the same. The check "{check}" fails (error {error}, '
+            "tolerance {tolerance}); {passing}. {failed} of {count} checks fail.",
+            case=label,
+            frameworks=frameworks,
+            check=say(first["check"]),
+            error=f"{first['max_error']:.2g}",
+            tolerance=f"{first['tolerance']:.2g}",
+            passing=passing,
+            failed=len(failed),
+            count=len(checks),
+        ),
     )

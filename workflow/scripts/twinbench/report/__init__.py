@@ -1,5 +1,5 @@
-"""The report: what it says, section by section, and how it is written.
+"""The report: what it says, section by section, and how it is written as Markdown and as a page.
 
-Each section's functions take the evidence and return tables and sentences; the template puts them in
-order.
+Each section is a function from the evidence to blocks of text, tables and figures; `contents` puts them
+in order.
 """

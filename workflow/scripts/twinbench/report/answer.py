@@ -1,190 +1,286 @@
-"""The study's question, answered in a few sentences, and what weakens the answer."""
+"""The study's question, answered in a few words, and the badges that say how far to trust it."""
 
-from collections.abc import Callable
-from itertools import combinations
+from collections import Counter
 
-from twinbench.analysis.comparisons import Comparison
-from twinbench.analysis.wording import framework, listed, percent, percentage_points, plural
+from twinbench.analysis import naming
+from twinbench.analysis.comparisons import REPETITION, Comparison
+from twinbench.config.models import OFFICIAL_ARCHIVE
+from twinbench.language import translatable
+from twinbench.report.blocks import Badge
 from twinbench.report.evidence import Evidence
+
+MOST_WORDS = 60
+# By what differs. The first two are the study's own; of the others only what is planned is answered.
+QUESTIONS = {
+    "weights": translatable("Scratch or pretrained?"),
+    "framework": translatable("One framework or the other?"),
+    "network": translatable("One network or the other?"),
+    "protocol": translatable("Own defaults or the same protocol?"),
+    "training settings": translatable("One recipe or the other?"),
+    "precision": translatable("One precision or the other?"),
+    "device": translatable("One device or the other?"),
+    REPETITION: translatable("Does a repetition differ?"),
+}
 
 
 def answer(evidence: Evidence) -> list[str]:
+    """A sentence or two for each question, in at most `MOST_WORDS` words, the least important left out."""
+    say = evidence.say
+    found = [*_failures(evidence), *_questions(evidence), *_highest_accuracy(evidence)]
+    while len(found) > 1 and sum(len(text.split()) for text in found) > MOST_WORDS:
+        found.pop(-2 if len(found) > 2 else -1)
+    # The unit is written out where it is met first.
+    first = next((place for place, text in enumerate(found) if f" {say('pp')}" in text), None)
+    if first is not None:
+        found[first] = found[first].replace(f" {say('pp')}", f" {say('percentage points')}", 1)
+    return found
+
+
+def question(evidence: Evidence, factor: str) -> str:
+    """The question that a factor stands for, with the two frameworks by their names."""
+    frameworks = list(dict.fromkeys(found.framework for found in evidence.provenance.values()))
+    if factor == "framework" and len(frameworks) == 2:
+        names = [evidence.say.framework(name) for name in frameworks]
+        return evidence.say("{a} or {b}?", a=names[0], b=names[1])
+    return evidence.say(QUESTIONS[factor])
+
+
+def _questions(evidence: Evidence) -> list[str]:
+    planned: dict[str, list[Comparison]] = {}
+    for pair in evidence.contrasts.values():
+        planned.setdefault(pair.question, []).append(pair)
+    asked = [
+        factor
+        for factor in QUESTIONS
+        if factor in planned or (factor in ("weights", "framework") and _varies(evidence, factor))
+    ]
     return [
-        *_by_pretraining(evidence),
-        *(
-            sentence
-            for first, second in combinations(evidence.frameworks, 2)
-            for sentence in _by_framework(evidence, first, second)
-        ),
-        *_reality(evidence),
-        _highest_accuracy(evidence),
-        *_take_care(evidence),
+        f"**{question(evidence, factor)}** "
+        + (
+            _finding(evidence, planned[factor])
+            if factor in planned
+            else _not_answered(evidence, factor)
+        )
+        for factor in asked
     ]
 
 
-def _by_pretraining(evidence: Evidence) -> list[str]:
-    """Scratch against pretrained, within each framework."""
-    groups = {
-        f"With {framework(name)}": [
-            pair
-            for pair in evidence.comparisons
-            if _both(pair, evidence.framework) == {name}
-            and _both(pair, evidence.pretrained) == {False, True}
-        ]
-        for name in evidence.frameworks
-    }
-    return _question("Scratch or pretrained?", groups, evidence.pretrained, "the pretrained run")
-
-
-def _by_framework(evidence: Evidence, first: str, second: str) -> list[str]:
-    """One framework against another, from scratch and pretrained."""
-    groups = {
-        words: [
-            pair
-            for pair in evidence.comparisons
-            if _both(pair, evidence.framework) == {first, second}
-            and _both(pair, evidence.pretrained) == {pretrained}
-        ]
-        for words, pretrained in (("From scratch", False), ("Pretrained", True))
-    }
-    return _question(
-        f"{framework(first)} or {framework(second)}?",
-        groups,
-        lambda run: evidence.framework(run) == first,
-        f"the {framework(first)} run",
-    )
-
-
-def _both(pair: Comparison, fact: Callable[[str], object]) -> set[object]:
-    return {fact(pair.run_a), fact(pair.run_b)}
-
-
-def _question(
-    title: str, groups: dict[str, list[Comparison]], favoured: Callable[[str], bool], name: str
-) -> list[str]:
-    """The answer to a question, group by group of pairs; nothing if no pair answers it."""
-    found = [
-        f"{words}: {_summary(pairs, favoured, name)}." for words, pairs in groups.items() if pairs
-    ]
-    return [f"**{title}** {' '.join(found)}"] if found else []
-
-
-def _summary(pairs: list[Comparison], favoured: Callable[[str], bool], name: str) -> str:
-    """The verdict of a single pair; of several, how many favour the runs that are `favoured`."""
-    if len(pairs) == 1:
-        return pairs[0].verdict
-    won, lost = wins(pairs, favoured)
+def _varies(evidence: Evidence, factor: str) -> bool:
     return (
-        f"of {len(pairs)} pairs, {won} favour {name}, {lost} the other one, "
-        f"and {len(pairs) - won - lost} show no difference or were not compared"
+        len({naming.fact(evidence.results, run, factor, evidence.say) for run in evidence.labels})
+        > 1
     )
 
 
-def wins(pairs: list[Comparison], favoured: Callable[[str], bool]) -> tuple[int, int]:
-    """How many pairs a run that is `favoured` wins, and how many another one wins."""
-    winners = [pair.winner for pair in pairs if pair.winner]
-    won = sum(favoured(run) for run in winners)
-    return won, len(winners) - won
+def _not_answered(evidence: Evidence, factor: str) -> str:
+    """Why: no two runs differ in this alone."""
+    say = evidence.say
+    pairs = [pair for pair in evidence.unplanned if factor in pair.factors.split(", ")]
+    others = [set(pair.factors.split(", ")) - {factor} for pair in pairs]
+    always = set.intersection(*others) if others else set()
+    if "network" in always:
+        return say("Not answered: wherever that differs, the networks differ too.")
+    return say("Not answered: no two runs differ in that alone.")
 
 
-def _reality(evidence: Evidence) -> list[str]:
-    pairs = evidence.comparisons
-    if not pairs:
-        return []
-    different = sum(pair.winner is not None for pair in pairs)
-    tested = sum(pair.outcome not in ("not compared", "undecided") for pair in pairs)
-    tests = (
-        f"{different} of {plural(tested, 'tested pair')} differ by more than chance explains "
-        "(5 % level, Holm's adjustment)."
-        if tested
-        else "No pair could be tested."
+def _finding(evidence: Evidence, pairs: list[Comparison]) -> str:
+    compared = [pair for pair in pairs if pair.verdict != "collapsed"]
+    if not compared:
+        return evidence.say("Not answered: a training collapsed.")
+    return _of_one(evidence, *compared) if len(compared) == 1 else _of_several(evidence, compared)
+
+
+def _of_one(evidence: Evidence, pair: Comparison) -> str:
+    say, margin = evidence.say, evidence.say.margin(evidence.settings.equivalence_margin)
+    a, b = (side(evidence, pair, run) for run in (pair.run_a, pair.run_b))
+    ahead = a if pair.difference >= 0 else b
+    gap = say.points(abs(pair.difference))
+    match pair.verdict:
+        case "a" | "b":
+            return say("{ahead} is ahead by {gap}.", ahead=ahead, gap=gap)
+        case "equivalent":
+            return say("Equal within {margin}.", margin=margin)
+    return say(
+        "Open: {ahead} is ahead by {gap}, but other trainings could reverse that.",
+        ahead=ahead,
+        gap=gap,
     )
-    claim = {
-        1: "With one seed per run, this compares these trained models, not the methods: another "
-        "seed could reverse a small difference.",
-        2: "Two seeds per run show the spread, but cannot support a claim about methods.",
-    }.get(evidence.seeds, f"With {evidence.seeds} seeds per run, this compares the methods.")
-    return [f"**Is the difference real?** {tests} {claim}"]
 
 
-def first_two(evidence: Evidence) -> tuple[str, str | None, bool]:
-    """The run with the highest mean test accuracy, the next one, and whether the test supports that.
-
-    The next one is None where all other runs collapsed.
-    """
-    means = evidence.metrics.groupby("run", sort=False)["test_accuracy"].mean()
-    order = [str(run) for run in means.sort_values(ascending=False, kind="stable").index]
-    learned = {model.run for model in evidence.models if not model.collapsed}
-    if len(order) == 1 or learned == {order[0]}:
-        return order[0], None, False
-    pair = next(pair for pair in evidence.comparisons if {pair.run_a, pair.run_b} == {*order[:2]})
-    return order[0], order[1], pair.winner is not None
-
-
-def _highest_accuracy(evidence: Evidence) -> str:
-    first, second, supported = first_two(evidence)
-    accuracy = evidence.runs[first]["test_accuracy"].mean()
-    measured = f"{evidence.labels[first]} with {percent(accuracy)}"
-    if len(evidence.runs) == 1:
-        return f"**Test accuracy:** {measured}."
-    text = f"**Highest measured test accuracy:** {measured}"
-    if second is None:
-        return f"{text}, the only run that did not collapse."
-    lead = accuracy - evidence.runs[second]["test_accuracy"].mean()
-    support = (
-        "a difference that the test supports"
-        if supported
-        else "a difference that the test does not support, so there is no winner"
-    )
-    return f"{text}, {percentage_points(lead)} more than {evidence.labels[second]}, {support}."
-
-
-def _take_care(evidence: Evidence) -> list[str]:
-    found = warnings(evidence).values()
-    return [f"**Take care:** {' '.join(found)}"] if found else []
-
-
-def warnings(evidence: Evidence) -> dict[str, str]:
-    """What a reader must know before using the answer, by what it is about."""
-    found = {}
-    if evidence.collapsed:
-        found["collapsed"] = f"{listed(evidence.collapsed)} collapsed: a failure, not a result."
-    if evidence.synthetic_weights:
-        found["synthetic weights"] = (
-            f"{listed(evidence.synthetic_weights)} started from synthetic weights, pretrained here "
-            "on synthetic images: this says nothing about ImageNet weights."
+def _of_several(evidence: Evidence, pairs: list[Comparison]) -> str:
+    """How often which side is ahead; where recipes are compared, every pair has sides of its own."""
+    say, count = evidence.say, len(pairs)
+    winners = Counter(side(evidence, pair, pair.winner) for pair in pairs if pair.winner)
+    equal = sum(pair.verdict == "equivalent" for pair in pairs)
+    if len(winners) == 1 and winners.total() == count:
+        gaps = sorted(abs(pair.difference) for pair in pairs)
+        return say(
+            "{ahead} is ahead in all {count} comparisons, by {low} to {high}.",
+            ahead=next(iter(winners)),
+            count=count,
+            low=say.number(100 * gaps[0], 1),
+            high=say.points(gaps[-1]),
         )
-    if evidence.synthetic_images:
-        found["synthetic images"] = (
-            "The images are synthetic, generated by this workflow: this is not CIFAR-10."
-        )
+    if not winners and equal == 0:
+        return say("Open: none of {count} comparisons shows a difference.", count=count)
+    words = [
+        *(
+            say("{number} for {side}", number=number, side=name)
+            for name, number in winners.most_common(3)
+        ),
+        *([say("{number} equal", number=equal)] if equal else []),
+    ]
+    rest = count - winners.total() - equal
+    words += [say("{number} open", number=rest)] if rest else []
+    return say("Of {count} comparisons {found}.", count=count, found=say.listed(words))
+
+
+def side(evidence: Evidence, pair: Comparison, run: str) -> str:
+    """What a run stands for in a planned pair: `PyTorch`, `pretrained`."""
+    if pair.question == "weights":
+        scratch = evidence.provenance[run].weights.source == "none"
+        other = pair.run_b if run == pair.run_a else pair.run_a
+        if scratch or evidence.provenance[other].weights.source == "none":
+            return evidence.say("scratch") if scratch else evidence.say("pretrained")
+    sides = [
+        naming.fact(evidence.results, each, pair.question, evidence.say)
+        for each in (pair.run_a, pair.run_b)
+    ]
+    return run if sides[0] == sides[1] else sides[run == pair.run_b]
+
+
+def _failures(evidence: Evidence) -> list[str]:
+    """What must be known before anything else."""
+    say, collapsed = evidence.say, evidence.results.collapsed
+    found = []
     if not all(finding.passed for finding in evidence.parity_findings):
-        found["parity"] = (
-            "The frameworks do not run the same experiment: a parity check or the audit fails, so a "
-            "difference between them may come from that."
+        found.append(
+            say(
+                "**The frameworks do not run the same experiment:** a parity check or the audit fails."
+            )
         )
-    if any(
-        {"framework", "device"} <= set(pair.factors.split(", ")) for pair in evidence.comparisons
-    ):
-        found["device"] = (
-            "The frameworks ran on different devices: a difference between them may come from that."
+    if len(collapsed) == 1:
+        found.append(
+            say(
+                "**{run} collapsed:** a failure, not a result.",
+                run=_description(evidence, collapsed[0]),
+            )
         )
-    if mixed := _mixed_precision(evidence):
-        found["precision"] = (
-            f"With precision: auto, {listed(mixed)} were trained in bfloat16 and the others, on "
-            "hardware without it, in float32: these are not the same experiment. Set "
-            "training.precision."
+    elif collapsed:
+        found.append(
+            say(
+                "**{count} of {all} runs collapsed:** failures, not results.",
+                count=len(collapsed),
+                all=len(evidence.labels),
+            )
         )
     return found
 
 
-def _mixed_precision(evidence: Evidence) -> list[str]:
-    """The trainings in bfloat16, if `auto` meant float32 for others: on other hardware, for instance."""
-    precisions = {
-        f"{model.run} (seed {model.seed})": model.provenance.precision
-        for model in evidence.models
-        if model.provenance.settings["precision"] == "auto"
-    }
-    if len(set(precisions.values())) == 1:
+def _highest_accuracy(evidence: Evidence) -> list[str]:
+    say, accuracies = evidence.say, evidence.results.accuracies
+    learned = [run for run in accuracies if run not in evidence.results.collapsed]
+    if not learned:
         return []
-    return [training for training, precision in precisions.items() if precision == "bfloat16"]
+    best = max(learned, key=lambda run: accuracies[run].mean)
+    found = accuracies[best]
+    measured = say.estimate(found.mean, found.low, found.high)
+    text = (
+        say(
+            "Test accuracy: {measured}, {run}.", measured=measured, run=_description(evidence, best)
+        )
+        if len(accuracies) == 1
+        else say(
+            "Highest test accuracy: {measured}, {run}.",
+            measured=measured,
+            run=_description(evidence, best),
+        )
+    )
+    return [text]
+
+
+def _description(evidence: Evidence, run: str) -> str:
+    """A run without its name: `AlexNet from scratch in PyTorch`."""
+    network, weights, framework = (
+        naming.fact(evidence.results, run, factor, evidence.say)
+        for factor in ("network", "weights", "framework")
+    )
+    return evidence.say(
+        "{network} in {framework} ({weights})",
+        network=network,
+        framework=framework,
+        weights=weights,
+    )
+
+
+# --- Badges ------------------------------------------------------------------------------------
+
+
+def badges(evidence: Evidence) -> list[Badge]:
+    return [
+        _images(evidence),
+        *_weights(evidence),
+        *_parity(evidence),
+        Badge(
+            evidence.say.plural("{count} seed", "{count} seeds", evidence.seeds),
+            evidence.seeds >= 3,
+        ),
+        *_devices(evidence),
+        _commit(evidence),
+    ]
+
+
+def _images(evidence: Evidence) -> Badge:
+    say = evidence.say
+    if evidence.synthetic_images:
+        return Badge(say("synthetic images, not CIFAR-10"), False)
+    if evidence.settings.archive_sha256 != OFFICIAL_ARCHIVE:
+        return Badge(say("images not from the official archive"), False)
+    if evidence.statistics.limit:
+        return Badge(say("part of the official CIFAR-10"), False)
+    return Badge(say("official CIFAR-10"), True)
+
+
+def _weights(evidence: Evidence) -> list[Badge]:
+    sources = dict.fromkeys(found.weights.source for found in evidence.provenance.values())
+    words = {
+        "imagenet": evidence.say("ImageNet weights"),
+        "synthetic": evidence.say("synthetic weights, not ImageNet's"),
+        "file": evidence.say("weights from a file of one's own"),
+    }
+    return [
+        Badge(words.get(source, source), source != "synthetic")
+        for source in sources
+        if source != "none"
+    ]
+
+
+def _parity(evidence: Evidence) -> list[Badge]:
+    if evidence.parity is None:
+        return []
+    passed, count = int(evidence.parity["passed"].sum()), len(evidence.parity)
+    good = all(finding.passed for finding in evidence.parity_findings)
+    text = evidence.say("parity {passed} of {count}", passed=passed, count=count)
+    return [Badge(text if good else evidence.say("{text}, FAILS", text=text), good)]
+
+
+def _devices(evidence: Evidence) -> list[Badge]:
+    devices = list(dict.fromkeys(found.device for found in evidence.provenances))
+    if len(devices) > 2:
+        return [Badge(evidence.say("{count} different devices", count=len(devices)), False)]
+    return [Badge(device, len(devices) == 1) for device in devices]
+
+
+def _commit(evidence: Evidence) -> Badge:
+    say = evidence.say
+    states = {(found.git.commit, found.git.dirty) for found in evidence.provenances}
+    if len(states) > 1:
+        return Badge(say("several versions of the code"), False)
+    ((commit, dirty),) = states
+    if not commit:
+        return Badge(say("unknown version of the code"), False)
+    if dirty:
+        return Badge(say("commit {commit} with changes", commit=commit[:7]), False)
+    if dirty is None:
+        return Badge(say("commit {commit}", commit=commit[:7]), True)
+    return Badge(say("commit {commit}, clean", commit=commit[:7]), True)

@@ -3,63 +3,53 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
 import pandas as pd
 
-from twinbench.analysis import defaults, results, wording
+from twinbench.analysis import defaults, naming
 from twinbench.analysis.comparisons import Comparison
 from twinbench.analysis.defaults import Gap
+from twinbench.analysis.naming import ContrastName
 from twinbench.analysis.reading import Dataset, Provenance
-from twinbench.analysis.results import TrainedModel
+from twinbench.analysis.reference import Reference
+from twinbench.analysis.study_results import StudyResults
+from twinbench.language import Language
 from twinbench.parity import audit, comparing
 from twinbench.parity.comparing import Finding
-from twinbench.report.inputs import DataStatistics, Reference, ReportSettings
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of the report: texts, as many in each row as in the header."""
-
-    header: list[str]
-    rows: list[list[str]]
+from twinbench.report.inputs import DataStatistics, Given, ReportSettings
 
 
 @dataclass(frozen=True)
 class Evidence:
     """All that the report is written from.
 
-    `confusions` are for each run the counts int (classes, classes) summed over the seeds, `figures`
-    links by name. `reference` is None without reported results; `parity` and `audit` are None in a study
-    of one framework.
+    `figures` are the names of those that there are. `reference` is None without reported results;
+    `parity` and `audit` are None in a study of one framework.
     """
 
+    say: Language
     settings: ReportSettings
-    metrics: pd.DataFrame
-    comparisons: list[Comparison]
-    models: list[TrainedModel]
-    confusions: dict[str, np.ndarray]
-    class_names: tuple[str, ...]
+    given: Given
+    results: StudyResults
     statistics: DataStatistics
     reference: Reference | None
-    figures: dict[str, str]
     parity: pd.DataFrame | None
     audit: pd.DataFrame | None
-
-    @cached_property
-    def runs(self) -> dict[str, pd.DataFrame]:
-        """The rows of the metrics of each run, one per seed."""
-        return {str(run): rows for run, rows in self.metrics.groupby("run", sort=False)}
+    figures: list[str]
 
     @cached_property
     def labels(self) -> dict[str, str]:
         """The name of each run with its marks."""
-        return {run: wording.label(run, rows) for run, rows in self.runs.items()}
+        return {run: naming.marked(self.results, run, self.say) for run in self.results.runs}
 
     @cached_property
     def provenance(self) -> dict[str, Provenance]:
         """What training recorded about the first seed of each run."""
-        first = results.first_models(self.models)
-        return {run: model.provenance for run, model in first.items()}
+        return {run: model.provenance for run, model in self.results.first.items()}
+
+    @property
+    def provenances(self) -> list[Provenance]:
+        """What each training recorded."""
+        return [model.provenance for model in self.results.models]
 
     @property
     def dataset(self) -> Dataset:
@@ -69,28 +59,23 @@ class Evidence:
     @property
     def seeds(self) -> int:
         """How many seeds each run has."""
-        return int(self.metrics["seed"].nunique())
+        return len(self.results.seeds)
 
     @property
-    def frameworks(self) -> list[str]:
-        return list(dict.fromkeys(self.framework(run) for run in self.runs))
-
-    def framework(self, run: str) -> str:
-        return self.provenance[run].framework
-
-    def pretrained(self, run: str) -> bool:
-        return self.provenance[run].weights.source != "none"
+    def images(self) -> int:
+        """How many test images there are."""
+        return len(self.results.labels)
 
     @cached_property
-    def collapsed(self) -> list[str]:
-        """The runs of which at least one seed collapsed."""
-        found = {model.run for model in self.models if model.collapsed}
-        return [run for run in self.runs if run in found]
+    def contrasts(self) -> dict[ContrastName, Comparison]:
+        """The planned pairs by their names."""
+        pairs = [pair for pair in self.results.comparisons if pair.planned]
+        names = naming.contrast_names(self.results, pairs, self.say)
+        return dict(zip(names, pairs, strict=True))
 
     @property
-    def sound(self) -> dict[str, pd.DataFrame]:
-        """The rows of the metrics of each run of which no seed collapsed."""
-        return {run: rows for run, rows in self.runs.items() if run not in self.collapsed}
+    def unplanned(self) -> list[Comparison]:
+        return [pair for pair in self.results.comparisons if not pair.planned]
 
     @property
     def synthetic_weights(self) -> list[str]:
@@ -105,11 +90,11 @@ class Evidence:
     @cached_property
     def default_gaps(self) -> list[Gap]:
         """What the frameworks' defaults account for; empty without native runs."""
-        return defaults.gaps(self.models)
+        return defaults.gaps(self.results.models)
 
     @cached_property
     def parity_findings(self) -> list[Finding]:
         """What the parity suite and the audit found; empty where they were not run."""
         if self.parity is None or self.audit is None:
             return []
-        return [*comparing.findings(self.parity), audit.finding(self.audit)]
+        return [*comparing.findings(self.parity, self.say), audit.finding(self.audit, self.say)]

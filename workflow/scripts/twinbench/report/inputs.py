@@ -1,24 +1,36 @@
-"""What the report reads beside the results: facts of the data, results reported elsewhere, figures."""
+"""What the report reads beside the results: its settings, and facts of the data."""
 
 import json
-import os
 from pathlib import Path
+from typing import Any
 
-import yaml
+from pydantic import Field
 
 from twinbench.analysis.comparisons import ComparisonSettings
 from twinbench.analysis.reading import Record, readable
-from twinbench.errors import InputError
-
-FIGURES = ("accuracy", "learning_curves", "confusion", "accuracy_time")
+from twinbench.config.base import Settings
 
 
 class ReportSettings(ComparisonSettings):
-    """`study` is the study's name; `title` and `introduction` open the report."""
+    """`study` is the study's name; `title` and `introduction` open the report, in `language`.
+
+    `archive_sha256` is that of the images' archive, None for synthetic images; `published` has the
+    checksums of the publishers' weights by network.
+    """
 
     study: str
     title: str
     introduction: str
+    language: str
+    archive_sha256: str | None
+    published: dict[str, str] = Field(default_factory=dict)
+
+
+class Given(Settings):
+    """What Snakemake got besides config/config.yaml: config files, and values of the config's keys."""
+
+    files: list[str] = Field(default_factory=list)
+    values: dict[str, Any] = Field(default_factory=dict)
 
 
 class DataStatistics(Record):
@@ -36,45 +48,7 @@ class DataStatistics(Record):
     seed: int
 
 
-class ReportedRun(Record):
-    """What somebody reported of a run: accuracies as fractions, times in seconds."""
-
-    seconds_per_epoch: float
-    train_loss: float
-    train_accuracy: float
-    test_accuracy: float
-
-
-class Reference(Record):
-    """Results that were reported elsewhere; `dataset` is their source, as in the config."""
-
-    title: str
-    note: str
-    dataset: str
-    epochs: int
-    runs: dict[str, ReportedRun]
-
-
 def read_statistics(path: Path) -> DataStatistics:
     """Read the data's statistics.json."""
-    with readable(path, "build the tensors again"):
+    with readable(path, "delete it and start again: it is made anew"):
         return DataStatistics.model_validate(json.loads(path.read_text(encoding="utf-8")))
-
-
-def read_reference(path: Path) -> Reference:
-    """Read results reported elsewhere; config/reference.yaml shows the form."""
-    with readable(path, "see config/reference.yaml"):
-        try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except yaml.YAMLError as error:
-            raise ValueError(f"not readable YAML ({error})") from None
-        return Reference.model_validate(content)
-
-
-def figure_links(folder: Path, start: Path) -> dict[str, str]:
-    """Links to the PNG of each figure in `folder`, relative to the folder `start` of the report."""
-    for name in FIGURES:
-        if not (folder / f"{name}.png").is_file():
-            raise InputError(f"{folder / name}.png: no such figure; draw the figures first")
-    relative = Path(os.path.relpath(folder, start)).as_posix()
-    return {name: f"{relative}/{name}.png" for name in FIGURES}

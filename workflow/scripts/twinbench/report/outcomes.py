@@ -1,134 +1,193 @@
-"""The results of each run: quality, cost, and what it gets right class by class."""
+"""What the runs reached: accuracy, how they learned, why some collapsed, and what they cost."""
 
 import numpy as np
 import pandas as pd
 
-from twinbench.analysis.metrics import accuracy_interval
-from twinbench.analysis.wording import (
-    duration,
-    framework,
-    listed,
-    number,
-    percent,
-    percent_interval,
-)
-from twinbench.report.evidence import Evidence, Table
-
-_WEIGHTS = {"none": "none (scratch)", "imagenet": "ImageNet", "file": "own file"}
+from twinbench.analysis import naming
+from twinbench.report.blocks import Block, Bullets, Cell, Figure, Table, Text
+from twinbench.report.evidence import Evidence
 
 
-def results(evidence: Evidence) -> Table:
-    """Quality: one row per run, means over the seeds."""
-    interval = {1: "95 % interval (Wilson)", 2: "range of 2 seeds"}
-    return Table(
-        [
-            "run",
-            "framework",
-            "model",
-            "initial weights",
-            "test accuracy",
-            interval.get(evidence.seeds, "95 % interval (t over seeds)"),
-            "validation accuracy",
-            "training accuracy",
-            "test loss",
-            "macro F1",
-            "calibration error",
-        ],
-        [_result(evidence, run, rows) for run, rows in evidence.runs.items()],
+def results(evidence: Evidence) -> list[Block]:
+    say = evidence.say
+    header = [
+        say("run"),
+        say("network"),
+        say("weights"),
+        say("test accuracy"),
+        say("training time"),
+    ]
+    explained = (
+        say("Intervals are those of the trained networks, for other test images (Wilson, 95 %).")
+        if evidence.seeds == 1
+        else say(
+            "Means over {count} seeds; intervals are for new trainings and new test images (95 %).",
+            count=evidence.seeds,
+        )
     )
+    blocks: list[Block] = [
+        Table("results", header, [_result(evidence, run) for run in evidence.labels]),
+        Text(explained),
+    ]
+    if evidence.synthetic_weights:
+        blocks.append(
+            Text(
+                say("Synthetic weights were pretrained here on synthetic images, not on ImageNet.")
+            )
+        )
+    if "accuracy" in evidence.figures:
+        blocks.append(Figure("accuracy", say("Test accuracy of each run with its interval")))
+    return blocks
 
 
-def _result(evidence: Evidence, run: str, rows: pd.DataFrame) -> list[str]:
-    provenance = evidence.provenance[run]
-    source = provenance.weights.source
-    mean, low, high = accuracy_interval(rows)
-    if len(rows) == 2:
-        low, high = rows["test_accuracy"].min(), rows["test_accuracy"].max()
+def _result(evidence: Evidence, run: str) -> list[str | Cell]:
+    say, rows = evidence.say, evidence.results.runs[run]
+    network, framework, weights = (
+        naming.fact(evidence.results, run, factor, say)
+        for factor in ("network", "framework", "weights")
+    )
+    accuracy = evidence.results.accuracies[run]
+    seconds = rows["total_seconds"].mean()
     return [
         evidence.labels[run],
-        framework(provenance.framework),
-        provenance.model,
-        _WEIGHTS.get(source, source),
-        percent(mean),
-        percent_interval(low, high),
-        percent(rows["validation_accuracy"].mean()),
-        percent(rows["train_accuracy"].mean()),
-        number(rows["test_loss"].mean()),
-        number(rows["macro_f1"].mean()),
-        number(rows["expected_calibration_error"].mean()),
+        say("{network} in {framework}", network=network, framework=framework),
+        weights,
+        Cell(say.estimate(accuracy.mean, accuracy.low, accuracy.high), 100 * accuracy.mean),
+        Cell(say.duration(seconds), seconds),
     ]
 
 
-def notes(evidence: Evidence) -> list[str]:
-    """What the marks beside the runs' names mean."""
-    collapsed = [
-        f"collapsed: the numbers of {run} are shown for completeness and not compared "
-        "(see [Why it collapsed](#why-it-collapsed))."
-        for run in evidence.collapsed
-    ]
-    synthetic = "synthetic weights: pretrained here on synthetic images, not on ImageNet."
-    return [*collapsed, *([synthetic] if evidence.synthetic_weights else [])]
-
-
-def costs(evidence: Evidence) -> Table:
-    """Cost: one row per run, means over the seeds."""
+def costs(evidence: Evidence) -> list[Block]:
+    say = evidence.say
     header = [
-        "run",
-        "epochs (selected)",
-        "time per epoch",
-        "total time",
-        "images per second",
-        "parameters",
-        "device",
+        say("run"),
+        say("epochs (selected)"),
+        say("median time per epoch"),
+        say("images per second"),
+        say("parameters"),
+        say("device"),
     ]
-    rows = [
-        [
-            evidence.labels[run],
-            f"{rows['epochs'].mean():g} ({round(rows['selected_epoch'].mean(), 1):g})",
-            duration(rows["seconds_per_epoch"].mean()),
-            duration(rows["total_seconds"].mean()),
-            f"{rows['images_per_second'].mean():,.0f}",
-            f"{rows['parameters'].iloc[0]:,}",
-            listed(sorted(set(rows["device"]))),
-        ]
-        for run, rows in evidence.runs.items()
-    ]
-    return Table(header, rows)
+    rows = [_cost(evidence, run, found) for run, found in evidence.results.runs.items()]
+    means = evidence.results.metrics.groupby("run", sort=False)["total_seconds"].mean()
+    sound = means.drop(evidence.results.collapsed)
+    blocks: list[Block] = [Table("cost", header, rows)]
+    if len(sound) > 1 and sound.min() > 0:
+        blocks.append(
+            Text(
+                say(
+                    "The slowest run, {slow}, took {times} times as long as the fastest, {fast}.",
+                    slow=sound.idxmax(),
+                    fast=sound.idxmin(),
+                    times=say.number(sound.max() / sound.min(), 1),
+                )
+            )
+        )
+    return blocks
 
 
-def classes(evidence: Evidence) -> Table:
-    """The fraction of each class's test images that each run gets right."""
-    recalls = {run: _recall(matrix) for run, matrix in evidence.confusions.items()}
-    rows = [
-        [name, *(percent(recall[place]) for recall in recalls.values())]
-        for place, name in enumerate(evidence.class_names)
-    ]
-    return Table(["class", *(evidence.labels[run] for run in recalls)], rows)
-
-
-def _recall(matrix: np.ndarray) -> np.ndarray:
-    return np.diag(matrix) / np.maximum(matrix.sum(axis=1), 1)
-
-
-def class_findings(evidence: Evidence) -> list[str]:
-    """The best and the worst class of each run, and its most frequent confusion."""
+def _cost(evidence: Evidence, run: str, rows: pd.DataFrame) -> list[str | Cell]:
+    say = evidence.say
+    epochs, selected = rows["epochs"].mean(), rows["selected_epoch"].mean()
+    decimals = 0 if evidence.seeds == 1 else 1
+    speed = rows["images_per_second"].mean()
+    parameters = int(rows["parameters"].iloc[0])
+    seconds = rows["seconds_per_epoch"].mean()
     return [
-        _class_finding(evidence, run, matrix)
-        for run, matrix in evidence.confusions.items()
-        if run not in evidence.collapsed
+        evidence.labels[run],
+        Cell(f"{say.number(epochs, decimals)} ({say.number(selected, decimals)})", epochs),
+        Cell(say.duration(seconds), seconds),
+        Cell(say.whole(speed), speed),
+        Cell(say.whole(parameters), parameters),
+        say.listed(sorted(set(rows["device"]))),
     ]
 
 
-def _class_finding(evidence: Evidence, run: str, matrix: np.ndarray) -> str:
-    recall, names = _recall(matrix), evidence.class_names
-    best, worst = int(recall.argmax()), int(recall.argmin())
-    mistakes = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    np.fill_diagonal(mistakes, 0)
-    if not mistakes.any():
-        return f"{evidence.labels[run]}: no mistakes."
-    true, predicted = np.unravel_index(int(mistakes.argmax()), mistakes.shape)
-    return (
-        f"{evidence.labels[run]}: best on {names[best]} ({percent(recall[best])}), worst on "
-        f"{names[worst]} ({percent(recall[worst])}); most frequent confusion: {names[true]} for "
-        f"{names[predicted]} ({percent(mistakes[true, predicted])})."
+# --- Learning ----------------------------------------------------------------------------------
+
+
+def learning(evidence: Evidence) -> list[Block]:
+    say = evidence.say
+    described = {
+        "learning_curves": say("Accuracy of the training and the validation images, by epoch"),
+        "accuracy_time": say("Validation accuracy against elapsed training time"),
+    }
+    figures: list[Block] = [
+        Figure(name, text) for name, text in described.items() if name in evidence.figures
+    ]
+    if not figures:
+        return []
+    gaps = {
+        run: (rows["train_accuracy"] - rows["test_accuracy"]).mean()
+        for run, rows in evidence.results.runs.items()
+        if run not in evidence.results.collapsed
+    }
+    sentences = [
+        say(
+            "Training accuracy, measured on augmented images while the weights still change, ends {gap} "
+            "above test accuracy for {run}, the widest gap.",
+            gap=say.points(gaps[widest]),
+            run=widest,
+        )
+        for widest in [max(gaps, key=lambda run: gaps[run])] * bool(gaps)
+        if gaps[widest] > 0
+    ]
+    smoothed = sorted(
+        {found.settings.get("label_smoothing") or 0 for found in evidence.provenances}
     )
+    if smoothed[-1]:
+        sentences.append(
+            say(
+                "The training losses of history.csv include label smoothing ({value}), the validation "
+                "losses do not: they are not to be compared.",
+                value=say.number(smoothed[-1], 2),
+            )
+        )
+    return [*figures, *([Bullets(sentences)] if sentences else [])]
+
+
+# --- Collapses ---------------------------------------------------------------------------------
+
+
+def collapses(evidence: Evidence) -> list[Block]:
+    """What training found in each run and seed that collapsed, and what a collapse is."""
+    say = evidence.say
+    stuck = [model for model in evidence.results.models if model.collapsed]
+    if not stuck:
+        return []
+    found = [
+        say(
+            "**{run}, seed {seed}**: {diagnosis}",
+            run=model.run,
+            seed=model.seed,
+            diagnosis=model.provenance.diagnosis or "",
+        )
+        for model in stuck[:20]
+    ]
+    if rest := len(stuck) - len(found):
+        found.append(say("and {count} more trainings", count=rest))
+    return [Bullets(found), *explanation(evidence)]
+
+
+def explanation(evidence: Evidence) -> list[Block]:
+    """What a collapse is, for one who has not seen any."""
+    say, classes = evidence.say, len(evidence.results.class_names)
+    return [
+        Text(
+            say(
+                "A collapsed network gives every image the same answer: it is right for one class in "
+                "{classes}, and its loss is that of guessing, ln {classes} = {loss}.",
+                classes=classes,
+                loss=say.number(float(np.log(classes))),
+            )
+        ),
+        Text(
+            say(
+                "The usual cause is dead ReLUs. A ReLU passes positive values on and turns all others into "
+                "zero. A step that is too large can move a unit so far that its input is negative for every "
+                "image. Such a unit is dead: it outputs zero, and since no gradient flows back through it, "
+                "no later step can revive it. When a whole layer is dead, nothing of the image reaches the "
+                "output. Smaller steps avoid this: a lower learning rate, a longer warm-up, and for "
+                "pretrained weights an even lower learning rate, with the new head trained alone at first."
+            )
+        ),
+    ]

@@ -1,77 +1,126 @@
-"""The report as Markdown."""
+"""The report as Markdown and as one HTML page that needs nothing else."""
 
-from collections.abc import Callable
+import base64
+import csv
+import io
+import struct
+from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
-import numpy as np
+from markdown_it import MarkdownIt
+from markupsafe import Markup
 
-from twinbench.report import (
-    answer,
-    comparisons,
-    discussion,
-    limits,
-    methods,
-    outcomes,
-    provenance,
-    reported,
-)
-from twinbench.report.evidence import Evidence
+from twinbench.language import Language
+from twinbench.report.blocks import Cell, Figure, Report, Section, Table
 
-# By the template's names.
-SECTIONS: dict[str, Callable[[Evidence], object]] = {
-    "answer": answer.answer,
-    "results": outcomes.results,
-    "notes": outcomes.notes,
-    "costs": outcomes.costs,
-    "collapses": discussion.collapses,
-    "comparisons": comparisons.comparisons,
-    "comparison_note": comparisons.comparison_note,
-    "default_gaps": comparisons.default_gaps,
-    "default_findings": comparisons.default_findings,
-    "classes": outcomes.classes,
-    "class_findings": outcomes.class_findings,
-    "reported": reported.reported,
-    "reported_limits": reported.reported_limits,
-    "counts": methods.counts,
-    "data": methods.data,
-    "networks": methods.networks,
-    "common_settings": methods.common_settings,
-    "own_settings": methods.own_settings,
-    "parity": methods.parity,
-    "parity_findings": methods.parity_findings,
-    "audited": methods.audited,
-    "discussion": discussion.discussion,
-    "conclusions": discussion.conclusions,
-    "limits": lambda evidence: limits.limits(evidence).values(),
-    "software": provenance.software,
-    "provenance": provenance.provenance,
-    "checksums": provenance.checksums,
-}
+# Raw HTML stays text: a title or a note comes from a user's file.
+_MARKDOWN = MarkdownIt("commonmark", {"html": False})
 
 
-def render(template: Path, evidence: Evidence) -> str:
-    """The report as Markdown, from a Jinja template."""
+@dataclass(frozen=True)
+class _File:
+    """What the page carries inside, in base64."""
+
+    name: str
+    data: str
+
+
+@dataclass(frozen=True)
+class _Image:
+    data: str
+    width: int
+    height: int
+
+
+def markdown(report: Report, templates: Path, figures: str) -> str:
+    """The report alone; `figures` is the path of their folder, relative to the report's."""
+    template = _environment(templates).get_template("report.md.jinja")
+    return _tidy(template.render(report=report, appendix=None, figures=figures))
+
+
+def appendix(section: Section, templates: Path, figures: str) -> str:
+    """An appendix as a file of its own."""
+    template = _environment(templates).get_template("report.md.jinja")
+    return _tidy(template.render(report=None, appendix=section, figures=figures))
+
+
+def page(report: Report, templates: Path, figures: Path, data: list[Path], say: Language) -> str:
+    """The whole report as HTML: pictures from the folder `figures` and the tables `data` inside."""
+    environment = _environment(templates, autoescape=True)
+    # Appendices are parts of the page, not files beside it.
+    names = [part.name for part in report.appendices]
+    environment.filters |= {
+        "inline": lambda text: _inline(text, names),
+        "markdown": lambda text: Markup(_MARKDOWN.render(text)),
+        "image": lambda figure: _image(figure, figures),
+        "csv": _csv,
+    }
+    return environment.get_template("page.html.jinja").render(
+        report=report,
+        language=say.code,
+        contents_title=say("Contents"),
+        data_title=say("The data behind this page:"),
+        data=[_File(path.name, _base64(path.read_bytes())) for path in data],
+    )
+
+
+def _environment(templates: Path, autoescape: bool = False) -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(template.parent),
+        loader=jinja2.FileSystemLoader(templates),
         undefined=jinja2.StrictUndefined,
+        autoescape=autoescape,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["cell"] = _cell
-    classes = len(evidence.class_names)
-    return environment.get_template(template.name).render(
-        settings=evidence.settings,
-        reference=evidence.reference,
-        figures=evidence.figures,
-        seeds=evidence.seeds,
-        class_count=classes,
-        chance_loss=f"{np.log(classes):.3f}",
-        **{name: section(evidence) for name, section in SECTIONS.items()},
-    )
+    environment.filters |= {"cell": _cell, "kind": lambda block: type(block).__name__}
+    return environment
 
 
-def _cell(value: object) -> str:
-    """A text for a table: one line, without what would end the cell."""
-    return " ".join(str(value).split()).replace("|", "\\|")
+def _tidy(text: str) -> str:
+    """One blank line between blocks, none at the end."""
+    lines: list[str] = []
+    for line in text.splitlines():
+        if line.strip() or (lines and lines[-1]):
+            lines.append(line.rstrip())
+    return "\n".join(lines).strip() + "\n"
+
+
+def _cell(value: str | Cell) -> str:
+    """A text for a Markdown table: one line, without what would end the cell."""
+    return " ".join(_text(value).split()).replace("|", "\\|")
+
+
+def _text(value: str | Cell) -> str:
+    return value.text if isinstance(value, Cell) else value
+
+
+def _inline(text: str, appendices: list[str]) -> Markup:
+    for name in appendices:
+        text = text.replace(f"]({name}.md)", f"](#{name})")
+    return Markup(_MARKDOWN.renderInline(text))
+
+
+def _image(figure: Figure, folder: Path) -> _Image:
+    content = (folder / f"{figure.name}.png").read_bytes()
+    # The header of a PNG: https://www.w3.org/TR/png-3/#11IHDR
+    width, height = struct.unpack(">II", content[16:24])
+    return _Image(_base64(content), width // 2, height // 2)
+
+
+def _csv(table: Table) -> str:
+    """The table with all digits, in base64."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table.header)
+    for row in table.rows:
+        writer.writerow(
+            cell.value if isinstance(cell, Cell) else cell.replace("**", "").replace("`", "")
+            for cell in row
+        )
+    return _base64(text.getvalue().encode())
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode()

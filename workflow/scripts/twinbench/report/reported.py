@@ -1,86 +1,167 @@
-"""Results that somebody reported elsewhere, beside the measured ones."""
+"""Results that somebody reported elsewhere, beside the measured ones, and why they differ."""
 
-from twinbench.analysis.wording import difference, duration, listed, number, percent
-from twinbench.report.evidence import Evidence, Table
-from twinbench.report.inputs import Reference, ReportedRun
+import numpy as np
+from scipy import stats
+
+from twinbench.analysis.comparisons import Comparison
+from twinbench.analysis.metrics import wilson_interval
+from twinbench.analysis.reference import Reference, ReportedRun
+from twinbench.analysis.spread import known_spread
+from twinbench.report.blocks import Block, Bullets, Cell, Row, Table, Text
+from twinbench.report.evidence import Evidence
 
 
-def _both(evidence: Evidence) -> dict[str, ReportedRun]:
-    """The reported results of the runs that the study has."""
-    found = evidence.reference.runs if evidence.reference else {}
-    return {run: reported for run, reported in found.items() if run in evidence.runs}
-
-
-def reported(evidence: Evidence) -> Table:
-    """One row per run that was both reported and measured."""
+def reported(evidence: Evidence) -> list[Block]:
+    """Nothing unless the study has runs with reported results."""
+    reference = evidence.reference
+    found = reference.runs if reference else {}
+    both = {run: there for run, there in found.items() if run in evidence.results.runs}
+    if not reference or not both:
+        return []
+    say = evidence.say
     header = [
-        "run",
-        "reported test accuracy",
-        "measured test accuracy",
-        "measured minus reported (percentage points)",
-        "reported training loss",
-        "measured training loss",
-        "reported training accuracy",
-        "measured training accuracy",
-        "reported time per epoch",
-        "measured time per epoch",
+        say("run"),
+        say("reported"),
+        say("here"),
+        say("difference"),
+        say("time per epoch there, here"),
     ]
-    rows = []
-    for run, there in _both(evidence).items():
-        here = evidence.runs[run]
-        accuracy = here["test_accuracy"].mean()
-        rows.append(
-            [
-                evidence.labels[run],
-                percent(there.test_accuracy),
-                percent(accuracy),
-                difference(accuracy - there.test_accuracy),
-                number(there.train_loss),
-                number(here["train_loss"].mean()),
-                percent(there.train_accuracy),
-                percent(here["train_accuracy"].mean()),
-                duration(there.seconds_per_epoch),
-                duration(here["seconds_per_epoch"].mean()),
-            ]
+    rows = [_row(evidence, reference, run, there) for run, there in both.items()]
+    explained = say(
+        "Its accuracies with the intervals that {images} test images alone give (Wilson, 95 %).",
+        images=say.whole(reference.test_images),
+    )
+    reasons = [
+        *_other_study(evidence, reference),
+        *_single_trainings(evidence, reference, both),
+        *_at_chance(evidence, reference, both),
+        *_confounded(evidence, both),
+    ]
+    return [
+        Text(f"*{reference.title}.* {reference.note}"),
+        Table("reported", header, rows),
+        Text(explained),
+        Bullets(reasons),
+    ]
+
+
+def _row(evidence: Evidence, reference: Reference, run: str, there: ReportedRun) -> Row:
+    say, rows = evidence.say, evidence.results.runs[run]
+    here = evidence.results.accuracies[run]
+    low, high = _interval(reference, there)
+    seconds = rows["seconds_per_epoch"].mean()
+    gap = here.mean - there.test_accuracy
+    return [
+        evidence.labels[run],
+        Cell(say.estimate(there.test_accuracy, low, high), 100 * there.test_accuracy),
+        Cell(say.estimate(here.mean, here.low, here.high), 100 * here.mean),
+        Cell(say.points(gap), 100 * gap),
+        Cell(f"{say.duration(there.seconds_per_epoch)}, {say.duration(seconds)}", seconds),
+    ]
+
+
+def _interval(reference: Reference, there: ReportedRun) -> tuple[float, float]:
+    return wilson_interval(
+        round(there.test_accuracy * reference.test_images), reference.test_images
+    )
+
+
+def _other_study(evidence: Evidence, reference: Reference) -> list[str]:
+    """What makes the two incomparable, or less so."""
+    say, found = evidence.say, []
+    if evidence.dataset.source != reference.dataset:
+        found.append(
+            say(
+                "**The images are others** ({here} here, {there} there): accuracies cannot be compared.",
+                here=evidence.dataset.source,
+                there=reference.dataset,
+            )
         )
-    return Table(header, rows)
+    elif evidence.statistics.limit:
+        found.append(say("**Fewer images** were used here."))
+    epochs = sorted({found.epochs_run for found in evidence.provenances})
+    if epochs != [reference.epochs]:
+        found.append(
+            say(
+                "**The trainings are of other lengths**: {here} epochs here, {there} there.",
+                here=say.listed([str(count) for count in epochs]),
+                there=reference.epochs,
+            )
+        )
+    return found
 
 
-def reported_limits(evidence: Evidence) -> list[str]:
-    """Why reported and measured results may not be comparable."""
-    both = _both(evidence)
-    if not both or not evidence.reference:
-        return []
-    synthetic = [run for run in evidence.synthetic_weights if run in both]
-    collapsed = [run for run in evidence.collapsed if run in both]
-    return [
-        *_other_data(evidence, evidence.reference),
-        *_other_epochs(evidence, evidence.reference, list(both)),
-        *([f"{listed(synthetic)} started from synthetic weights here."] if synthetic else []),
-        *([f"{listed(collapsed)} collapsed here."] if collapsed else []),
-        *(["Fewer images were used here."] if evidence.statistics.limit else []),
-        "Times per epoch depend on the machine: compare them within one column only.",
+def _single_trainings(
+    evidence: Evidence, reference: Reference, both: dict[str, ReportedRun]
+) -> list[str]:
+    """What the reported difference of twins is worth."""
+    pairs = [
+        pair
+        for pair in evidence.contrasts.values()
+        if pair.question == "framework" and {pair.run_a, pair.run_b} <= both.keys()
     ]
+    return [_single_training(evidence, reference, both, pair) for pair in pairs]
 
 
-def _other_data(evidence: Evidence, reference: Reference) -> list[str]:
-    source = evidence.dataset.source
-    if source == reference.dataset:
-        return []
-    return [
-        f"The data differ ({reference.dataset} there, {source} here): accuracies and losses cannot be "
-        "compared at all."
+def _single_training(
+    evidence: Evidence, reference: Reference, both: dict[str, ReportedRun], pair: Comparison
+) -> str:
+    """The reach of luck: the half-width of the interval of one pair of equal methods at these accuracies,
+    whose mistakes fall together as often as those of this study's twins."""
+    say = evidence.say
+    a, b = both[pair.run_a].test_accuracy, both[pair.run_b].test_accuracy
+    discordant = (pair.only_a_correct + pair.only_b_correct) / (pair.seeds * evidence.images)
+    spread = known_spread(True, reference.epochs)
+    error = np.sqrt(discordant / reference.test_images + 2 * spread.std**2)
+    reach = float(stats.t.ppf(0.975, spread.degrees_of_freedom) * error)
+    return say(
+        "**One training each**: {a} and {b} are {gap} apart, and luck alone, of training and of test "
+        "images, makes gaps of up to {reach}. That says nothing about the frameworks, whose defaults "
+        "(initial weights, Adam's epsilon, borders of shifted images) differed besides.",
+        a=say.percent(a, 2),
+        b=say.percent(b, 2),
+        gap=say.points(abs(a - b)),
+        reach=say.points(reach),
+    )
+
+
+def _at_chance(evidence: Evidence, reference: Reference, both: dict[str, ReportedRun]) -> list[str]:
+    say, classes = evidence.say, len(evidence.results.class_names)
+    found = []
+    for run, there in both.items():
+        low, high = _interval(reference, there)
+        if low <= 1 / classes <= high:
+            found.append(
+                say(
+                    "**{run} had collapsed there**: {accuracy} right and a training loss of {loss} are what "
+                    "guessing gives (ln {classes} = {chance}). Its learning rate was most likely too high "
+                    "for pretrained weights, whose ReLUs then die: `config/collapse.yaml` shows it beside "
+                    "the cure.",
+                    run=run,
+                    accuracy=say.percent(there.test_accuracy, 2),
+                    loss=say.number(there.train_loss, 4),
+                    classes=classes,
+                    chance=say.number(float(np.log(classes)), 4),
+                )
+            )
+    return found
+
+
+def _confounded(evidence: Evidence, both: dict[str, ReportedRun]) -> list[str]:
+    say = evidence.say
+    pairs = [
+        pair
+        for pair in evidence.unplanned
+        if {"framework", "network"} <= set(pair.factors.split(", "))
+        and "weights" not in pair.factors.split(", ")
+        and {pair.run_a, pair.run_b} <= both.keys()
     ]
-
-
-def _other_epochs(evidence: Evidence, reference: Reference, both: list[str]) -> list[str]:
-    trained = {run: set(evidence.runs[run]["epochs"]) for run in both}
-    other = [run for run, epochs in trained.items() if epochs != {reference.epochs}]
-    if not other:
-        return []
-    numbers = sorted(set().union(*(trained[run] for run in other)))
     return [
-        f"The numbers of epochs differ ({reference.epochs} there; "
-        f"{listed([str(epochs) for epochs in numbers])} here for {listed(other)}): the accuracies are "
-        "not those of equal training."
+        say(
+            "**{a} and {b} differ in the network as well as in the framework**, there and here: no cause "
+            "of their difference can be named. `config/unconfounded.yaml` compares like with like.",
+            a=pair.run_a,
+            b=pair.run_b,
+        )
+        for pair in pairs
     ]

@@ -1,0 +1,181 @@
+"""What weakens a study, by what each is about."""
+
+from twinbench.report.blocks import Block, Bullets
+from twinbench.report.evidence import Evidence
+
+
+def caveats(evidence: Evidence) -> list[Block]:
+    found = list(applying(evidence).values())
+    return [Bullets(found)] if found else []
+
+
+def applying(evidence: Evidence) -> dict[str, str]:
+    """The caveats that apply, in the order of their weight."""
+    parts = (_inputs, _seeds, _comparability, _hardware, _code)
+    every = [caveat for part in parts for caveat in part(evidence)]
+    return {name: sentence for name, applies, sentence in every if applies}
+
+
+# What a caveat is about, whether it applies, and what to say then.
+_Caveats = list[tuple[str, bool, str]]
+
+
+def _inputs(evidence: Evidence) -> _Caveats:
+    say, limit = evidence.say, evidence.statistics.limit
+    return [
+        (
+            "synthetic images",
+            evidence.synthetic_images,
+            say("The images are synthetic: accuracies say nothing about CIFAR-10."),
+        ),
+        (
+            "synthetic weights",
+            bool(evidence.synthetic_weights),
+            say(
+                "Synthetic weights ({runs}) were pretrained on a small synthetic data set: what ImageNet "
+                "weights would gain is not measured.",
+                runs=", ".join(evidence.synthetic_weights),
+            ),
+        ),
+        (
+            "fewer images",
+            limit is not None,
+            say(
+                "Only {limit} training and test images were used: accuracies are lower, and intervals "
+                "wider, than with all.",
+                limit=say.whole(limit or 0),
+            ),
+        ),
+    ]
+
+
+def _seeds(evidence: Evidence) -> _Caveats:
+    return [
+        (
+            "few seeds",
+            evidence.seeds < 3,
+            evidence.say(
+                "With fewer than three seeds the intervals of the contrasts rest on a spread between "
+                "trainings that was measured elsewhere (docs/statistics.md)."
+            ),
+        ),
+    ]
+
+
+def _comparability(evidence: Evidence) -> _Caveats:
+    say = evidence.say
+    return [
+        (
+            "precision",
+            bool(mixed := _mixed_precision(evidence)),
+            say(
+                "With precision: auto, {trainings} were trained in bfloat16 and the others, on hardware "
+                "without it, in float32. Set training.precision.",
+                trainings=say.listed(mixed or ["-"]),
+            ),
+        ),
+    ]
+
+
+def _mixed_precision(evidence: Evidence) -> list[str]:
+    """The trainings in bfloat16, if `auto` meant float32 for others: on other hardware, for instance."""
+    precisions = {
+        f"{model.run} ({model.seed})": model.provenance.precision
+        for model in evidence.results.models
+        if model.provenance.settings["precision"] == "auto"
+    }
+    if len(set(precisions.values())) < 2:
+        return []
+    return [training for training, precision in precisions.items() if precision == "bfloat16"]
+
+
+def _hardware(evidence: Evidence) -> _Caveats:
+    say = evidence.say
+    devices = sorted({found.device for found in evidence.provenances})
+    gpus = [gpu for found in evidence.provenances if (gpu := found.accelerator)]
+    drivers = sorted({gpu.driver or "-" for gpu in gpus})
+    shared = max((gpu.jobs_per_gpu for gpu in gpus), default=1)
+    used = [
+        *devices,
+        *(say("GPU driver {driver}", driver=each) for each in drivers if len(drivers) > 1),
+    ]
+    return [
+        (
+            "one device",
+            len(used) == 1 and len(evidence.labels) > 1,
+            say(
+                "All times are those of one device ({device}): on another the order may differ.",
+                device=devices[0],
+            ),
+        ),
+        (
+            "different hardware",
+            len(used) > 1,
+            say(
+                "The trainings ran on different hardware ({hardware}): their times cannot be compared, and "
+                "results may differ by it.",
+                hardware=", ".join(used),
+            ),
+        ),
+        (
+            "unused GPU",
+            any(found.device_note for found in evidence.provenances),
+            _unused_gpu(evidence),
+        ),
+        (
+            "resumed inexactly",
+            any(found.resumed_inexactly for found in evidence.provenances),
+            say(
+                "Interrupted and resumed under other conditions: {trainings}. The same training again will "
+                "not give the same bits (see training.resume).",
+                trainings=_resumed(evidence),
+            ),
+        ),
+        (
+            "shared GPU",
+            shared > 1,
+            say(
+                "Up to {jobs} jobs shared a GPU: alone, each training takes less time.", jobs=shared
+            ),
+        ),
+    ]
+
+
+def _resumed(evidence: Evidence) -> str:
+    """Which runs went on under other conditions after an interruption, and what differed."""
+    runs: dict[str, dict[str, None]] = {}
+    for model in evidence.results.models:
+        for change in model.provenance.resumed_inexactly or ():
+            runs.setdefault(model.run, {})[change] = None
+    return "; ".join(f"{run} ({', '.join(changes)})" for run, changes in runs.items())
+
+
+def _unused_gpu(evidence: Evidence) -> str:
+    """Which runs did not use a GPU that was there, and what to do about it."""
+    runs: dict[str, dict[str, None]] = {}
+    for model in evidence.results.models:
+        if note := model.provenance.device_note:
+            runs.setdefault(note, {})[model.run] = None
+    return " ".join(f"{evidence.say.listed(list(names))}: {note}." for note, names in runs.items())
+
+
+def _code(evidence: Evidence) -> _Caveats:
+    say, states = evidence.say, [found.git for found in evidence.provenances]
+    commits = {state.commit for state in states}
+    return [
+        (
+            "changed code",
+            any(state.dirty for state in states),
+            say("The code had changes that are not in the named commit."),
+        ),
+        (
+            "unknown code",
+            None in commits,
+            say("The version of the code is not known (no Git checkout)."),
+        ),
+        (
+            "several commits",
+            len(commits) > 1,
+            say("The runs were trained at different commits of the code."),
+        ),
+    ]

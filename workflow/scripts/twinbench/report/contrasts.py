@@ -1,0 +1,300 @@
+"""How the runs differ: planned contrasts, what would settle the open ones, and what single seeds say."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from twinbench.analysis.comparisons import Comparison, differences
+from twinbench.analysis.defaults import Gap
+from twinbench.analysis.naming import ContrastName, network
+from twinbench.analysis.statistics import SIGNIFICANCE, Estimate, mcnemar_exact, score_interval
+from twinbench.report.answer import side
+from twinbench.report.blocks import Block, Bullets, Cell, Code, Figure, Folded, Row, Table, Text
+from twinbench.report.evidence import Evidence
+from twinbench.report.repeat import command
+
+_MOST_DETAILS = 10  # contrasts with a sentence of their own
+_MOST_ROWS = 100  # of pairs that are not planned
+_MOST_SEEDS = 10  # each with a row
+
+
+def opening(evidence: Evidence) -> list[Block]:
+    """The figure on the first screen."""
+    if "contrasts" not in evidence.figures:
+        return []
+    return [
+        Figure(
+            "contrasts", evidence.say("The planned contrasts with their intervals, and verdicts")
+        )
+    ]
+
+
+def contrasts(evidence: Evidence) -> list[Block]:
+    say = evidence.say
+    if not evidence.results.comparisons:
+        return []
+    if not evidence.contrasts:
+        none = say("No two runs differ in one thing alone, so no difference has a single cause.")
+        return [Text(none), *_unplanned(evidence)]
+    explained = say(
+        "Two runs that differ in one thing alone make a planned contrast. Differences are in percentage "
+        "points (pp); intervals are for new trainings and new test images. Holm's adjustment is over the "
+        "contrasts of one question."
+    )
+    header = [say("contrast"), say("difference"), say("interval"), say("p"), say("verdict")]
+    rows = [_row(evidence, name, pair) for name, pair in evidence.contrasts.items()]
+    return [
+        Text(explained),
+        Table("contrasts", header, rows),
+        *_details(evidence),
+        *_settling(evidence),
+        *_unplanned(evidence),
+    ]
+
+
+def _row(evidence: Evidence, name: ContrastName, pair: Comparison) -> Row:
+    say = evidence.say
+    return [
+        str(name),
+        Cell(say.points(pair.difference), 100 * pair.difference),
+        say.interval(pair.difference_low, pair.difference_high, 1),
+        Cell("-" if np.isnan(pair.p_holm) else say.p_value(pair.p_holm), pair.p_holm),
+        _verdict(evidence, pair),
+    ]
+
+
+def _verdict(evidence: Evidence, pair: Comparison) -> str:
+    say = evidence.say
+    margin = say.margin(evidence.settings.equivalence_margin)
+    match pair.verdict:
+        case "a" | "b":
+            ahead = side(evidence, pair, pair.run_a if pair.verdict == "a" else pair.run_b)
+            if pair.equivalence_p_holm < SIGNIFICANCE:
+                return say("{ahead} ahead, by less than {margin}", ahead=ahead, margin=margin)
+            return say("{ahead} ahead", ahead=ahead)
+        case "equivalent":
+            return say("equal within {margin}", margin=margin)
+        case "collapsed":
+            return say("not compared: collapsed")
+    return say("open")
+
+
+def _details(evidence: Evidence) -> list[Block]:
+    """Of one seed what the trained networks show, of several how reliable the winner is."""
+    found = (
+        _detail(evidence, name, pair)
+        for name, pair in evidence.contrasts.items()
+        if pair.verdict != "collapsed"
+    )
+    sentences = [sentence for sentence in found if sentence][:_MOST_DETAILS]
+    return [Bullets(sentences)] if sentences else []
+
+
+def _detail(evidence: Evidence, name: ContrastName, pair: Comparison) -> str:
+    say = evidence.say
+    if pair.seeds == 1:
+        reach = (pair.difference_high - pair.difference_low) / 2
+        return say(
+            "{contrast}: on these images the two trained networks differ by {gap} ({interval}); other "
+            "trainings and images can move such a gap by {reach}.",
+            contrast=name.sides,
+            gap=say.points(pair.difference),
+            interval=say.interval(pair.trained_low, pair.trained_high, 1),
+            reach=say.points(reach),
+        )
+    if pair.winner is None:
+        return ""
+    return say(
+        "{contrast}: a new pair of trainings would have the same one ahead with probability {share}.",
+        contrast=str(name),
+        share=say.number(pair.same_direction, 2),
+    )
+
+
+# --- What would settle it ----------------------------------------------------------------------
+
+
+def _settling(evidence: Evidence) -> list[Block]:
+    say = evidence.say
+    open_ones = {n: pair for n, pair in evidence.contrasts.items() if pair.verdict == "open"}
+    if not open_ones:
+        return []
+    needed = [pair.seeds_to_settle for pair in open_ones.values()]
+    found: list[Block] = []
+    if hopeless := sum(np.isnan(seeds) or seeds <= evidence.seeds for seeds in needed):
+        found.append(
+            Text(
+                say(
+                    "For {count} of {all} open contrasts more seeds would not settle whether the "
+                    "difference reaches {margin}: {images} test images are too few.",
+                    count=hopeless,
+                    all=len(open_ones),
+                    margin=say.margin(evidence.settings.equivalence_margin),
+                    images=say.whole(evidence.images),
+                )
+            )
+        )
+    useful = [int(seeds) for seeds in needed if seeds > evidence.seeds]
+    if useful:
+        found += _more_seeds(evidence, max(useful), len(useful))
+    return [Folded(say("What would settle the open ones"), found)]
+
+
+def _more_seeds(evidence: Evidence, total: int, count: int) -> list[Block]:
+    say, seeds = evidence.say, evidence.results.seeds
+    free = (seed for seed in range(1, 10**6) if seed not in seeds)
+    added = [*seeds, *(next(free) for _ in range(total - len(seeds)))]
+    seconds = evidence.results.metrics["total_seconds"].sum() / len(seeds)
+    text = say.plural(
+        "With {total} seeds instead of {now} the open contrast would be settled with a probability of "
+        "80 %: a winner if the difference is {margin}, equality if there is none.",
+        "With {total} seeds instead of {now} {count} open contrasts would each be settled with a "
+        "probability of 80 %: a winner if the difference is {margin}, equality if there is none.",
+        count,
+        total=total,
+        now=len(seeds),
+        margin=say.margin(evidence.settings.equivalence_margin),
+    )
+    time = say(
+        "The trainings take about {time} more where this study ran, one after another. Decide on the "
+        "number beforehand: looking again after every few seeds raises the rate of false winners, in "
+        "simulations up to double (docs/statistics.md).",
+        time=say.duration((total - len(seeds)) * seconds),
+    )
+    return [Text(text), Text(time), Code(command(evidence, seeds=added))]
+
+
+# --- Pairs that are not planned ----------------------------------------------------------------
+
+
+def _unplanned(evidence: Evidence) -> list[Block]:
+    say = evidence.say
+    pairs = sorted(evidence.unplanned, key=lambda pair: len(pair.factors.split(", ")))
+    if not pairs:
+        return []
+    rows = [
+        [
+            f"{pair.run_a}, {pair.run_b}",
+            Cell(say.points(pair.difference), 100 * pair.difference),
+            say.interval(pair.difference_low, pair.difference_high, 1),
+            ", ".join(say(factor) for factor in pair.factors.split(", ")),
+        ]
+        for pair in pairs[:_MOST_ROWS]
+    ]
+    header = [say("a, b"), say("a minus b"), say("95 % interval"), say("what differs")]
+    blocks: list[Block] = [Table("other-pairs", header, rows)]
+    if rest := len(pairs) - len(rows):
+        blocks.append(Text(say("{count} more are in comparisons.csv.", count=rest)))
+    summary = say.plural(
+        "{count} pair that differs in more than one thing, so that no cause can be named",
+        "{count} pairs that differ in more than one thing, so that no cause can be named",
+        len(pairs),
+    )
+    return [Folded(summary, blocks)]
+
+
+# --- The frameworks' defaults ------------------------------------------------------------------
+
+
+def default_gaps(evidence: Evidence) -> list[Block]:
+    """How much of each difference between frameworks their defaults account for."""
+    say = evidence.say
+    if not evidence.default_gaps:
+        return []
+    header = [
+        say("network"),
+        say("difference"),
+        say("own defaults"),
+        say("same protocol"),
+        say("due to the defaults"),
+    ]
+    rows = [
+        [
+            _network(evidence, gap),
+            say("{a} minus {b}", a=say.framework(gap.first), b=say.framework(gap.second)),
+            *(_estimate(evidence, each) for each in (gap.native, gap.harmonised, gap.defaults)),
+        ]
+        for gap in evidence.default_gaps
+    ]
+    clear = [gap for gap in evidence.default_gaps if gap.defaults.p_value() < SIGNIFICANCE]
+    text = (
+        say("No effect of the defaults is shown: each interval of the last column holds zero.")
+        if not clear
+        else say(
+            "The defaults make a difference of their own for {networks}.",
+            networks=say.listed([_network(evidence, gap) for gap in clear]),
+        )
+    )
+    return [Text(text), Table("defaults", header, rows)]
+
+
+def _network(evidence: Evidence, gap: Gap) -> str:
+    name = f"{evidence.say(network(gap.model))}, {evidence.say(gap.weights)}"
+    alike = [each for each in evidence.default_gaps if each.model == gap.model]
+    return name if len(alike) == 1 else f"{name} ({gap.number})"
+
+
+def _estimate(evidence: Evidence, found: Estimate) -> Cell:
+    say = evidence.say
+    text = f"{say.points(found.difference)} ({say.interval(*found.interval(), decimals=1)})"
+    return Cell(text, 100 * found.difference)
+
+
+# --- What single seeds would have said ---------------------------------------------------------
+
+
+def single_seeds(evidence: Evidence) -> list[Block]:
+    """What each seed alone, by the usual test, would have claimed."""
+    say = evidence.say
+    pairs = {n: pair for n, pair in evidence.contrasts.items() if pair.verdict != "collapsed"}
+    if evidence.seeds == 1 or not pairs:
+        return []
+    claims = {name: list(_claims(evidence, pair)) for name, pair in pairs.items()}
+    sentences = [
+        _claimed(evidence, name, pairs[name], [claim for _, claim in found])
+        for name, found in list(claims.items())[:_MOST_DETAILS]
+    ]
+    explained = say(
+        "A study of one seed compares two trained networks, and McNemar's test, which knows nothing of "
+        "the luck of training, often names a winner where the methods do not differ."
+    )
+    blocks: list[Block] = [Text(explained), Bullets(sentences)]
+    if evidence.seeds <= _MOST_SEEDS:
+        header = [
+            say("contrast"),
+            *(say("seed {seed}", seed=seed) for seed in evidence.results.seeds),
+        ]
+        rows = [[str(name), *(cell for cell, _ in found)] for name, found in claims.items()]
+        blocks.append(Table("single-seeds", header, rows[:_MOST_ROWS]))
+    return blocks
+
+
+def _claims(evidence: Evidence, pair: Comparison) -> Iterator[tuple[Cell, str]]:
+    """For each seed its difference with interval, and whom it would have named: a run, or nobody."""
+    say, correct = evidence.say, evidence.results.correct
+    for row in differences(correct[pair.run_a], correct[pair.run_b]):
+        only_a, only_b = int((row > 0).sum()), int((row < 0).sum())
+        gap = (only_a - only_b) / row.size
+        named = mcnemar_exact(only_a, only_b) < SIGNIFICANCE
+        winner = (pair.run_a if gap > 0 else pair.run_b) if named else ""
+        interval = say.interval(*score_interval(only_a, only_b, row.size), decimals=1)
+        text = f"{say.points(gap)} ({interval})"
+        yield Cell(f"**{text}**" if named else text, 100 * gap), winner
+
+
+def _claimed(evidence: Evidence, name: ContrastName, pair: Comparison, claims: list[str]) -> str:
+    say = evidence.say
+    counts = {run: claims.count(run) for run in (pair.run_a, pair.run_b)}
+    named = [
+        say("{count} for {side}", count=count, side=side(evidence, pair, run))
+        for run, count in counts.items()
+        if count
+    ]
+    neither = claims.count("")
+    named += [say("{count} for neither", count=neither)] if neither else []
+    return say(
+        "{contrast}: of {seeds} seeds alone, {claims}.",
+        contrast=str(name),
+        seeds=len(claims),
+        claims=say.listed(named),
+    )
