@@ -118,9 +118,7 @@ rule plot_figures:
         mem_mb=scaled(2000),
         runtime=scaled(15),
     params:
-        *settings(
-            STUDY_SETTINGS | MARGIN | LANGUAGE | {"dpi": REPORT.figures.dpi}
-        ),
+        *settings(STUDY_SETTINGS | MARGIN | LANGUAGE | {"dpi": REPORT.figures.dpi}),
     message:
         "Plotting the figures"
     shell:
@@ -166,9 +164,7 @@ rule write_report:
         mem_mb=scaled(2000),
         runtime=scaled(15),
         # How the study is repeated; another way to give the same settings reruns nothing.
-        command=lambda wildcards: untracked_command(
-            "write_report.py", "--given", GIVEN
-        ),
+        command=lambda wildcards: untracked_command("write_report.py", "--given", GIVEN),
     params:
         *settings(STUDY_SETTINGS | MARGIN | LANGUAGE | TEXTS),
     message:

@@ -31,7 +31,7 @@ class Language:
             with open(catalogue, "rb") as file:
                 self._catalogue = read_po(file, locale=code, abort_invalid=True)
 
-    def __call__(self, text: str, **values: object) -> str:
+    def __call__(self, text: str, /, **values: object) -> str:
         found = self._catalogue.get(text)
         translated = found.string if found and found.string else text
         return str(translated).format(**values) if values else str(translated)
@@ -39,7 +39,8 @@ class Language:
     def plural(self, one: str, many: str, count: int, **values: object) -> str:
         """The text for one or for several; `{count}` in it is the number."""
         found = self._catalogue.get(one)
-        singular, several = found.string if found and found.string else (one, many)
+        forms = found.string if found and found.string else (one, many)
+        singular, several = forms[0], forms[1]
         text = singular if count == 1 else several
         return str(text).format(count=self.whole(count), **values)
 

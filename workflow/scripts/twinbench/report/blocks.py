@@ -36,7 +36,7 @@ class Table:
 
     name: str
     header: list[str]
-    rows: list[Row]
+    rows: Sequence[Row]
 
 
 @dataclass(frozen=True)

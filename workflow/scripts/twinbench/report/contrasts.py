@@ -172,7 +172,7 @@ def _unplanned(evidence: Evidence) -> list[Block]:
     pairs = sorted(evidence.unplanned, key=lambda pair: len(pair.factors.split(", ")))
     if not pairs:
         return []
-    rows = [
+    rows: list[Row] = [
         [
             f"{pair.run_a}, {pair.run_b}",
             Cell(say.points(pair.difference), 100 * pair.difference),
@@ -208,7 +208,7 @@ def default_gaps(evidence: Evidence) -> list[Block]:
         say("same protocol"),
         say("due to the defaults"),
     ]
-    rows = [
+    rows: list[Row] = [
         [
             _network(evidence, gap),
             say("{a} minus {b}", a=say.framework(gap.first), b=say.framework(gap.second)),
@@ -264,7 +264,9 @@ def single_seeds(evidence: Evidence) -> list[Block]:
             say("contrast"),
             *(say("seed {seed}", seed=seed) for seed in evidence.results.seeds),
         ]
-        rows = [[str(name), *(cell for cell, _ in found)] for name, found in claims.items()]
+        rows: list[Row] = [
+            [str(name), *(cell for cell, _ in found)] for name, found in claims.items()
+        ]
         blocks.append(Table("single-seeds", header, rows[:_MOST_ROWS]))
     return blocks
 

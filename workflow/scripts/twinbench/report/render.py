@@ -4,6 +4,7 @@ import base64
 import csv
 import io
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 

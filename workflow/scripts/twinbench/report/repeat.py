@@ -6,7 +6,7 @@ import shlex
 from twinbench.analysis import naming
 from twinbench.analysis.reading import Accelerator, Code
 from twinbench.report import blocks
-from twinbench.report.blocks import Block, Folded, Table, Text
+from twinbench.report.blocks import Block, Folded, Row, Table, Text
 from twinbench.report.evidence import Evidence
 
 
@@ -60,7 +60,7 @@ def _checksums(evidence: Evidence) -> Table:
 def _provenance(evidence: Evidence) -> Table:
     """Code, machine and start of each run's first seed."""
     say = evidence.say
-    rows = [
+    rows: list[Row] = [
         [
             run,
             _commit(evidence, found.git),
