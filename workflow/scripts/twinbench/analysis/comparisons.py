@@ -108,7 +108,9 @@ def compare(models: list[TrainedModel], equivalence_margin: float) -> list[Compa
     Runs are paired by test image and by seed: the same seed means the same sample order and, for twins,
     the same initial weights.
     """
-    pairs = [_compare(a, b, equivalence_margin) for a, b in combinations(_runs(models), 2)]
+    pairs = [
+        _compare(*_ordered(a, b), equivalence_margin) for a, b in combinations(_runs(models), 2)
+    ]
     adjusted: dict[int, Comparison] = {}
     for question in {pair.question for pair in pairs}:
         family = {place: pair for place, pair in enumerate(pairs) if pair.question == question}
@@ -137,6 +139,12 @@ def _runs(models: list[TrainedModel]) -> list[_Run]:
         )
         for run, correct in results.correct_predictions(models).items()
     ]
+
+
+def _ordered(a: _Run, b: _Run) -> tuple[_Run, _Run]:
+    """In the order of the settings, but pretrained minus scratch: one asks what weights gain."""
+    scratch = [run.provenances[0].weights.source == "none" for run in (a, b)]
+    return (b, a) if scratch == [True, False] else (a, b)
 
 
 def differences(correct_a: np.ndarray, correct_b: np.ndarray) -> np.ndarray:

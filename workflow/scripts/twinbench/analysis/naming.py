@@ -36,6 +36,11 @@ def network(model: str) -> str:
     return known.title.partition(" (")[0] if known else model
 
 
+def weights(source: str, say: Language) -> str:
+    """Initial weights by their source: `from scratch`, `ImageNet weights`."""
+    return say(_WEIGHTS.get(source, source))
+
+
 def marked(results: StudyResults, run: str, say: Language) -> str:
     """A run's name with what a reader must know wherever it stands: `a (synthetic weights)`."""
     rows = results.runs[run]
@@ -62,7 +67,7 @@ def fact(results: StudyResults, run: str, factor: str, say: Language) -> str:
         case "network":
             return say(network(provenance.model))
         case "weights":
-            return say(_WEIGHTS.get(provenance.weights.source, provenance.weights.source))
+            return weights(provenance.weights.source, say)
         case "protocol":
             return say(_PROTOCOLS[provenance.settings.get("protocol", "harmonised")])
         case "precision":
@@ -88,6 +93,8 @@ def _contrast_name(results: StudyResults, pair: Comparison, say: Language) -> Co
     if not pair.planned or pair.question == REPETITION:
         return ContrastName(say("{a} minus {b}", a=pair.run_a, b=pair.run_b), "")
     a, b = (fact(results, run, pair.question, say) for run in (pair.run_a, pair.run_b))
+    if results.first[pair.run_b].provenance.weights.source == "none" and pair.question == "weights":
+        b = say("scratch")
     if a == b:  # such as two files of the user's own
         a, b = pair.run_a, pair.run_b
     shared = [name for name in ("framework", "network", "weights") if name != pair.question]

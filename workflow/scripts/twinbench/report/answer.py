@@ -56,13 +56,17 @@ def _questions(evidence: Evidence) -> list[str]:
     ]
     return [
         f"**{question(evidence, factor)}** "
-        + (
+        + _capitalised(
             _finding(evidence, planned[factor])
             if factor in planned
             else _not_answered(evidence, factor)
         )
         for factor in asked
     ]
+
+
+def _capitalised(sentence: str) -> str:
+    return sentence[0].upper() + sentence[1:]
 
 
 def _varies(evidence: Evidence, factor: str) -> bool:
@@ -125,14 +129,14 @@ def _of_several(evidence: Evidence, pairs: list[Comparison]) -> str:
         return say("Open: none of {count} comparisons shows a difference.", count=count)
     words = [
         *(
-            say("{number} for {side}", number=number, side=name)
+            say("{number} favour {side}", number=number, side=name)
             for name, number in winners.most_common(3)
         ),
-        *([say("{number} equal", number=equal)] if equal else []),
+        *([say("{number} are equal", number=equal)] if equal else []),
     ]
     rest = count - winners.total() - equal
-    words += [say("{number} open", number=rest)] if rest else []
-    return say("Of {count} comparisons {found}.", count=count, found=say.listed(words))
+    words += [say("{number} are open", number=rest)] if rest else []
+    return say("Of {count} comparisons, {found}.", count=count, found=say.listed(words))
 
 
 def side(evidence: Evidence, pair: Comparison, run: str) -> str:

@@ -6,14 +6,16 @@ import numpy as np
 
 from twinbench.analysis.comparisons import Comparison, differences
 from twinbench.analysis.defaults import Gap
-from twinbench.analysis.naming import ContrastName, network
+from twinbench.analysis.naming import ContrastName, network, weights
 from twinbench.analysis.statistics import SIGNIFICANCE, Estimate, mcnemar_exact, score_interval
 from twinbench.report.answer import side
 from twinbench.report.blocks import Block, Bullets, Cell, Code, Figure, Folded, Row, Table, Text
 from twinbench.report.evidence import Evidence
 from twinbench.report.repeat import command
 
-_MOST_DETAILS = 10  # contrasts with a sentence of their own
+_MOST_DETAILS = 4  # contrasts with a sentence of their own
+_MOST_SHOWN = 20  # contrasts in a table that is not folded
+_MOST_SEEDS_TO_ADVISE = 20
 _MOST_ROWS = 100  # of pairs that are not planned
 _MOST_SEEDS = 10  # each with a row
 
@@ -43,9 +45,12 @@ def contrasts(evidence: Evidence) -> list[Block]:
     )
     header = [say("contrast"), say("difference"), say("interval"), say("p"), say("verdict")]
     rows = [_row(evidence, name, pair) for name, pair in evidence.contrasts.items()]
+    table: Block = Table("contrasts", header, rows)
+    if len(rows) > _MOST_SHOWN:
+        table = Folded(say("All {count} contrasts", count=len(rows)), [table])
     return [
         Text(explained),
-        Table("contrasts", header, rows),
+        table,
         *_details(evidence),
         *_settling(evidence),
         *_unplanned(evidence),
@@ -54,11 +59,13 @@ def contrasts(evidence: Evidence) -> list[Block]:
 
 def _row(evidence: Evidence, name: ContrastName, pair: Comparison) -> Row:
     say = evidence.say
+    if pair.verdict == "collapsed":
+        return [str(name), "-", "-", "-", say("not compared: collapsed")]
     return [
         str(name),
         Cell(say.points(pair.difference), 100 * pair.difference),
         say.interval(pair.difference_low, pair.difference_high, 1),
-        Cell("-" if np.isnan(pair.p_holm) else say.p_value(pair.p_holm), pair.p_holm),
+        Cell(say.p_value(pair.p_holm), pair.p_holm),
         _verdict(evidence, pair),
     ]
 
@@ -74,40 +81,39 @@ def _verdict(evidence: Evidence, pair: Comparison) -> str:
             return say("{ahead} ahead", ahead=ahead)
         case "equivalent":
             return say("equal within {margin}", margin=margin)
-        case "collapsed":
-            return say("not compared: collapsed")
     return say("open")
 
 
 def _details(evidence: Evidence) -> list[Block]:
-    """Of one seed what the trained networks show, of several how reliable the winner is."""
-    found = (
-        _detail(evidence, name, pair)
-        for name, pair in evidence.contrasts.items()
-        if pair.verdict != "collapsed"
-    )
-    sentences = [sentence for sentence in found if sentence][:_MOST_DETAILS]
-    return [Bullets(sentences)] if sentences else []
-
-
-def _detail(evidence: Evidence, name: ContrastName, pair: Comparison) -> str:
+    """Of one seed what the trained networks show, of several how reliable the winners are."""
     say = evidence.say
-    if pair.seeds == 1:
-        reach = (pair.difference_high - pair.difference_low) / 2
-        return say(
-            "{contrast}: on these images the two trained networks differ by {gap} ({interval}); other "
-            "trainings and images can move such a gap by {reach}.",
-            contrast=name.sides,
-            gap=say.points(pair.difference),
-            interval=say.interval(pair.trained_low, pair.trained_high, 1),
-            reach=say.points(reach),
+    pairs = {n: pair for n, pair in evidence.contrasts.items() if pair.verdict != "collapsed"}
+    if evidence.seeds == 1:
+        shown = list(pairs.items())[:_MOST_DETAILS]
+        return (
+            [Bullets([_of_one_seed(evidence, name, pair) for name, pair in shown])] if shown else []
         )
-    if pair.winner is None:
-        return ""
+    winners = [pair.same_direction for pair in pairs.values() if pair.winner]
+    if not winners:
+        return []
+    text = say.plural(
+        "A new pair of trainings would have the same one ahead with a probability of {share}.",
+        "New pairs of trainings would have the same ones ahead, each with a probability of {share} or more.",
+        len(winners),
+        share=say.number(min(winners), 2),
+    )
+    return [Text(text)]
+
+
+def _of_one_seed(evidence: Evidence, name: ContrastName, pair: Comparison) -> str:
+    say = evidence.say
     return say(
-        "{contrast}: a new pair of trainings would have the same one ahead with probability {share}.",
+        "{contrast}: on these images the two trained networks differ by {gap} ({interval}); other "
+        "trainings and images can move such a gap by {reach}.",
         contrast=str(name),
-        share=say.number(pair.same_direction, 2),
+        gap=say.points(pair.difference),
+        interval=say.interval(pair.trained_low, pair.trained_high, 1),
+        reach=say.points((pair.difference_high - pair.difference_low) / 2),
     )
 
 
@@ -142,19 +148,23 @@ def _settling(evidence: Evidence) -> list[Block]:
 
 def _more_seeds(evidence: Evidence, total: int, count: int) -> list[Block]:
     say, seeds = evidence.say, evidence.results.seeds
-    free = (seed for seed in range(1, 10**6) if seed not in seeds)
-    added = [*seeds, *(next(free) for _ in range(total - len(seeds)))]
-    seconds = evidence.results.metrics["total_seconds"].sum() / len(seeds)
+    margin = say.margin(evidence.settings.equivalence_margin)
     text = say.plural(
-        "With {total} seeds instead of {now} the open contrast would be settled with a probability of "
+        "With {total} seeds instead of {now}, the open contrast would be settled with a probability of "
         "80 %: a winner if the difference is {margin}, equality if there is none.",
-        "With {total} seeds instead of {now} {count} open contrasts would each be settled with a "
+        "With {total} seeds instead of {now}, {count} open contrasts would each be settled with a "
         "probability of 80 %: a winner if the difference is {margin}, equality if there is none.",
         count,
         total=total,
         now=len(seeds),
-        margin=say.margin(evidence.settings.equivalence_margin),
+        margin=margin,
     )
+    if total > _MOST_SEEDS_TO_ADVISE:
+        advice = say("So many are seldom worth it: more test images, or a wider margin, help more.")
+        return [Text(text), Text(advice)]
+    free = (seed for seed in range(1, 10**6) if seed not in seeds)
+    added = [*seeds, *(next(free) for _ in range(total - len(seeds)))]
+    seconds = evidence.results.metrics["total_seconds"].sum() / len(seeds)
     time = say(
         "The trainings take about {time} more where this study ran, one after another. Decide on the "
         "number beforehand: looking again after every few seeds raises the rate of false winners, in "
@@ -229,7 +239,7 @@ def default_gaps(evidence: Evidence) -> list[Block]:
 
 
 def _network(evidence: Evidence, gap: Gap) -> str:
-    name = f"{evidence.say(network(gap.model))}, {evidence.say(gap.weights)}"
+    name = f"{evidence.say(network(gap.model))}, {weights(gap.weights, evidence.say)}"
     alike = [each for each in evidence.default_gaps if each.model == gap.model]
     return name if len(alike) == 1 else f"{name} ({gap.number})"
 

@@ -6,7 +6,7 @@ from functools import cached_property
 import pandas as pd
 
 from twinbench.analysis import defaults, naming
-from twinbench.analysis.comparisons import Comparison
+from twinbench.analysis.comparisons import FACTORS, REPETITION, Comparison
 from twinbench.analysis.defaults import Gap
 from twinbench.analysis.naming import ContrastName
 from twinbench.analysis.reading import Dataset, Provenance
@@ -68,14 +68,17 @@ class Evidence:
 
     @cached_property
     def contrasts(self) -> dict[ContrastName, Comparison]:
-        """The planned pairs by their names."""
+        """The planned pairs by their names, question by question."""
         pairs = [pair for pair in self.results.comparisons if pair.planned]
+        pairs.sort(key=lambda pair: [*FACTORS, REPETITION].index(pair.question))
         names = naming.contrast_names(self.results, pairs, self.say)
         return dict(zip(names, pairs, strict=True))
 
     @property
     def unplanned(self) -> list[Comparison]:
-        return [pair for pair in self.results.comparisons if not pair.planned]
+        """The pairs that differ in more than one thing, without collapsed runs."""
+        found = self.results.comparisons
+        return [pair for pair in found if not pair.planned and pair.verdict != "collapsed"]
 
     @property
     def synthetic_weights(self) -> list[str]:

@@ -4,8 +4,8 @@ import base64
 import csv
 import io
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import jinja2
@@ -51,12 +51,10 @@ def page(report: Report, templates: Path, figures: Path, data: list[Path], say: 
     environment = _environment(templates, autoescape=True)
     # Appendices are parts of the page, not files beside it.
     names = [part.name for part in report.appendices]
-    environment.filters |= {
-        "inline": lambda text: _inline(text, names),
-        "markdown": lambda text: Markup(_MARKDOWN.render(text)),
-        "image": lambda figure: _image(figure, figures),
-        "csv": _csv,
-    }
+    environment.filters["inline"] = partial(_inline, appendices=names)
+    environment.filters["markdown"] = _paragraphs
+    environment.filters["image"] = partial(_image, folder=figures)
+    environment.filters["csv"] = _csv
     return environment.get_template("page.html.jinja").render(
         report=report,
         language=say.code,
@@ -101,6 +99,10 @@ def _inline(text: str, appendices: list[str]) -> Markup:
     for name in appendices:
         text = text.replace(f"]({name}.md)", f"](#{name})")
     return Markup(_MARKDOWN.renderInline(text))
+
+
+def _paragraphs(text: str) -> Markup:
+    return Markup(_MARKDOWN.render(text))
 
 
 def _image(figure: Figure, folder: Path) -> _Image:
