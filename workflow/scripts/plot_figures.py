@@ -4,21 +4,39 @@ from argparse import Namespace
 from pathlib import Path
 
 from twinbench import cli
-from twinbench.analysis import metrics, plotting, tables
-from twinbench.analysis.figures import FigureSettings, figures
-from twinbench.analysis.results import histories, trained_models
+from twinbench.analysis import plotting, study_results, tables
+from twinbench.analysis.figures import FigureData, FigureSettings, figures
+from twinbench.analysis.reference import read_reference
+from twinbench.data import splits
+from twinbench.language import Language
+from twinbench.parity import comparing
 
 
 def main(arguments: Namespace) -> None:
     settings: FigureSettings = arguments.settings
-    models = trained_models(arguments.directory, settings)
-    class_names, confusions = metrics.confusions(models)
-    table = tables.read(arguments.metrics, metrics.COLUMNS)
-    for name, draw in figures(table, histories(models), confusions, class_names).items():
+    data = FigureData(
+        results=study_results.read(
+            arguments.directory, settings, arguments.metrics, arguments.comparisons
+        ),
+        margin=settings.equivalence_margin,
+        reference=read_reference(arguments.reference) if arguments.reference else None,
+        parity=tables.read(arguments.parity, comparing.COLUMNS) if arguments.parity else None,
+        split=splits.load(arguments.split) if arguments.split else None,
+    )
+    say = Language(settings.language, arguments.catalogue)
+    for name, draw in figures(data, say).items():
         plotting.save(draw, arguments.figures / name, settings.dpi)
 
 
 if __name__ == "__main__":
-    parser = cli.parser(__doc__, directory=Path, metrics=Path, figures=Path)
+    parser = cli.parser(__doc__, directory=Path, metrics=Path, comparisons=Path, figures=Path)
+    # Each may be left out, or stand without a value: then the study has none.
+    for name, text in (
+        ("--reference", "results reported elsewhere (YAML)"),
+        ("--parity", "table of the parity suite (CSV)"),
+        ("--split", "test split, for pictures (safetensors)"),
+        ("--catalogue", "texts in the language (.po)"),
+    ):
+        parser.add_argument(name, type=Path, nargs="?", help=text)
     cli.add_settings(parser, FigureSettings)
     cli.run(main, parser)

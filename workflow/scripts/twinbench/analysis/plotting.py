@@ -1,134 +1,212 @@
-"""What all figures share: how a run looks, the line of chance, the legend, and the files.
+"""What all figures share: how a run looks, numbers on axes, notes, and the files.
 
-The same run looks the same in each figure: colour by its place in the config, marker by framework, line
-by scratch (solid) or pretrained (dashed).
+Colour is the framework, everywhere. Runs of one framework differ in their markers, which twins share;
+lines are dashed and markers filled or hollow by the initial weights.
 """
 
+import json
+import textwrap
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-import pandas as pd
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import Formatter, MaxNLocator
 
-from twinbench.analysis import wording
+from twinbench.analysis import naming
+from twinbench.analysis.comparisons import Comparison
+from twinbench.analysis.study_results import StudyResults
 from twinbench.files import written_atomically
+from twinbench.language import Language
 
 FORMATS = ("png", "svg")
-WIDTH = 8.0  # inches
-PERCENT = PercentFormatter(1, decimals=0, symbol=" %")
+WIDTH = 7.0  # inches: text of 9 points keeps 12 pixels where a page shows it 680 pixels wide
+SMALL = 8  # points
+LINE = 0.165  # inches that a line of text takes
+GREY, BAND = "#666666", "#E4E4E4"
 # Okabe and Ito's colours, which colour-blind readers can distinguish; yellow is too pale for lines.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-_LINES = {False: ("-", ":"), True: ("--", "-.")}
-_GREY = "#666666"
+_COLOURS = {"pytorch": "#D55E00", "tensorflow": "#0072B2"}
+_FURTHER_COLOURS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "h", "*")
+_LETTERS_IN_WIDTH = 100
 
 _RC: dict[Any, Any] = {
     "font.size": 9,
-    "axes.titlesize": 10,
+    "text.parse_math": False,  # a name may hold any sign
+    "axes.titlesize": 9,
+    "axes.titleweight": "bold",
+    "axes.labelsize": 9,
+    "axes.labelcolor": GREY,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
     "axes.axisbelow": True,
-    "grid.color": "#DDDDDD",
+    "grid.color": "#E8E8E8",
     "grid.linewidth": 0.6,
     "legend.frameon": False,
     "legend.fontsize": 9,
-    "lines.linewidth": 1.6,
-    "lines.markersize": 5,
+    "legend.borderaxespad": 0.2,
+    "lines.linewidth": 1.5,
+    "lines.markersize": 6,
     "savefig.facecolor": "white",
     "svg.hashsalt": "twinbench",
 }
 
 
 @dataclass(frozen=True)
-class Style:
-    """How one run is plotted; `face` is the fill of its markers."""
+class Look:
+    """How a run is drawn; `group` is the number that it shares with its twins in other frameworks."""
 
-    label: str
+    name: str
     colour: str
-    marker: str
-    line: str
-    face: str
+    group: int
+    pretrained: bool
+    hollow: bool
 
     @property
-    def narrow_label(self) -> str:
-        """The label with the marks on a line of their own."""
-        return self.label.replace(" (", "\n(")
+    def line(self) -> str:
+        return "--" if self.pretrained else "-"
 
     @property
-    def markers(self) -> dict[str, Any]:
+    def marks(self) -> dict[str, Any]:
         """Matplotlib's keywords for the run's markers."""
-        return {"color": self.colour, "marker": self.marker, "markerfacecolor": self.face}
+        return {
+            "color": self.colour,
+            "marker": MARKERS[self.group % len(MARKERS)],
+            "markerfacecolor": "white" if self.hollow else self.colour,
+        }
 
 
-def run_styles(metrics: pd.DataFrame) -> dict[str, Style]:
-    """The style of each run, by its place in the metrics table."""
-    frameworks = list(dict.fromkeys(metrics["framework"]))
-    result = {}
-    for place, (run, rows) in enumerate(metrics.groupby("run", sort=False)):
-        cycle, colour = divmod(place, len(_COLOURS))
-        pretrained = bool((rows["weights"] != "none").any())
-        framework = frameworks.index(rows["framework"].iloc[0])
-        result[str(run)] = Style(
-            label=wording.label(str(run), rows),
-            colour=_COLOURS[colour],
-            marker=_MARKERS[framework % len(_MARKERS)],
-            line=_LINES[pretrained][cycle % 2],
-            face="white" if cycle % 2 else _COLOURS[colour],
+def looks(results: StudyResults, say: Language) -> dict[str, Look]:
+    """How each run looks: in the order of the config, but twins side by side."""
+    frameworks = list(dict.fromkeys(each.provenance.framework for each in results.first.values()))
+    further = [name for name in frameworks if name not in _COLOURS]
+    colours = _COLOURS | {
+        name: _FURTHER_COLOURS[place % len(_FURTHER_COLOURS)] for place, name in enumerate(further)
+    }
+    groups: dict[tuple, int] = {}
+    members: set[tuple] = set()
+    found = {}
+    for run, model in results.first.items():
+        provenance, number = model.provenance, 0
+        settings = {name: value for name, value in provenance.settings.items() if name != "device"}
+        alike = (provenance.model, provenance.weights.source, provenance.weights.file)
+        recipe = (*alike, json.dumps(settings, sort_keys=True))
+        while (*recipe, number, provenance.framework) in members:  # the same settings again
+            number += 1
+        members.add((*recipe, number, provenance.framework))
+        found[run] = Look(
+            name=naming.marked(results, run, say),
+            colour=colours[provenance.framework],
+            group=groups.setdefault((*recipe, number), len(groups)),
+            pretrained=provenance.weights.source != "none",
+            hollow=provenance.weights.source == "synthetic",
         )
-    return result
+    return dict(sorted(found.items(), key=lambda item: item[1].group))
+
+
+def styled() -> AbstractContextManager:
+    """Within the block figures are drawn in the style of the study."""
+    return mpl.rc_context({**mpl.rcParamsDefault, **_RC, "backend": "agg"})
 
 
 def save(draw: Callable[[], Figure], stem: Path, dpi: int) -> None:
     """Write a figure in each format as `<stem>.<format>`, the same bytes for the same numbers."""
     # A date or a version in the file would change its bytes without a change of content.
     metadata = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
-    with mpl.rc_context({**mpl.rcParamsDefault, **_RC, "backend": "agg"}):
+    with styled():
         figure = draw()
         for kind in FORMATS:
             with written_atomically(stem.with_suffix(f".{kind}")) as path:
                 figure.savefig(path, format=kind, dpi=dpi, metadata=metadata[kind])
 
 
-def draw_chance(ax: Axes, value: float, axis: str, named: bool = True) -> None:
-    """The line that guessing would reach, at `value` on the axis x or y."""
-    line: dict[str, Any] = {"color": _GREY, "zorder": 1, "linewidth": 1, "linestyle": (0, (2, 2))}
-    place: dict[str, Any]
-    if axis == "x":
-        ax.axvline(value, **line)
-        place = {"xy": (value, 0.99), "xytext": (4, 0), "ha": "left", "va": "top"}
-        transform = ax.get_xaxis_transform()
-    else:
-        ax.axhline(value, **line)
-        place = {"xy": (0.995, value), "xytext": (0, 2), "ha": "right", "va": "bottom"}
-        transform = ax.get_yaxis_transform()
-    if named:
-        place |= {"xycoords": transform, "textcoords": "offset points"}
-        ax.annotate("chance", **place, fontsize=8, color=_GREY, zorder=1)
+def new_figure(height: float) -> Figure:
+    """A figure of the common width; its height is in inches."""
+    return Figure(figsize=(WIDTH, height), layout="constrained")
 
 
-def add_legend(
-    figure: Figure, styles: dict[str, Style], note: str, markers_only: bool = False
-) -> None:
-    """A legend of all runs above the axes, with a note as its title."""
-    handles = []
-    for style in styles.values():
-        look = style.markers | {"linestyle": "none" if markers_only else style.line}
-        handles.append(Line2D([], [], label=style.label, **look))
-    # About 5 points a letter and 60 for the handle, of 72 points an inch.
-    longest = max(len(style.label) for style in styles.values())
-    columns = max(1, int(72 * WIDTH / (5 * longest + 60)))
-    figure.legend(
-        handles=handles,
-        loc="outside upper center",
-        ncols=min(columns, len(handles)),
-        handlelength=3.2,
-        title=note,
-        title_fontsize=9,
-    )
+def panels(figure: Figure, count: int, columns: int) -> list[Axes]:
+    """So many axes in rows of `columns`."""
+    grid = figure.add_gridspec(-(-count // columns), columns)
+    return [figure.add_subplot(grid[divmod(place, columns)]) for place in range(count)]
+
+
+def wrapped(text: str, letters: int) -> str:
+    """The text in lines of so many letters at most."""
+    return "\n".join(textwrap.wrap(text, letters))
+
+
+def lines_of(texts: list[str]) -> int:
+    """The number of lines of the longest text."""
+    return max(text.count("\n") + 1 for text in texts)
+
+
+def write_note(figure: Figure, *sentences: str) -> None:
+    """What a reader must know to read the figure, below it; empty sentences are left out."""
+    text = wrapped(" ".join(filter(None, sentences)), _LETTERS_IN_WIDTH)
+    figure.supxlabel(text, x=0.01, ha="left", fontsize=SMALL, color=GREY)
+
+
+def some_of(shown: int, total: int, say: Language) -> str:
+    """That a figure shows the first of many runs."""
+    if shown == total:
+        return ""
+    return say("The first {shown} of {total} runs.", shown=say.whole(shown), total=say.whole(total))
+
+
+def row_height(texts: list[str]) -> float:
+    """In inches, for the longest of the texts beside the rows."""
+    return LINE * lines_of(texts) + 0.16
+
+
+def write_rows(ax: Axes, left: list[str], right: list[str], above: float) -> None:
+    """What stands left and right of each row, the first one on top, `above` rows below the edge."""
+    ax.set_yticks(range(len(left)), left)
+    ax.tick_params(axis="y", length=0)
+    ax.grid(False, axis="y")
+    ax.spines["left"].set_visible(False)
+    ax.set_ylim(len(left) - 0.4, -above)
+    for place, text in enumerate(right):
+        ax.text(1.02, place, text, transform=ax.get_yaxis_transform(), va="center")
+
+
+def sides(results: StudyResults, pair: Comparison, say: Language) -> tuple[str, str]:
+    """What the two runs are called: by what differs, or by their names."""
+    a, b = (naming.fact(results, run, pair.question, say) for run in (pair.run_a, pair.run_b))
+    return (a, b) if a != b else (pair.run_a, pair.run_b)
+
+
+class _Numbers(Formatter):
+    """Ticks with as many decimals as all of them need, the values multiplied by `factor`."""
+
+    def __init__(self, say: Language, factor: float, unit: str) -> None:
+        self._say, self._factor, self._unit = say, factor, unit
+
+    def __call__(self, value: float, place: int | None = None) -> str:
+        logarithmic = self.axis is not None and self.axis.get_scale() == "log"
+        values = np.array([value] if logarithmic else self.locs) * self._factor
+        decimals = next((d for d in range(6) if np.allclose(values, values.round(d), atol=1e-7)), 6)
+        return self._say.number(value * self._factor, decimals) + self._unit
+
+
+def number_axis(axis: Axis, say: Language, factor: float = 1, unit: str = "") -> None:
+    """Write the ticks of an axis in the reader's language."""
+    axis.set_major_formatter(_Numbers(say, factor, unit))
+
+
+def percent_axis(axis: Axis, say: Language) -> None:
+    """An axis of fractions, as percentages."""
+    number_axis(axis, say, 100, " %")
+
+
+def whole_axis(axis: Axis, say: Language) -> None:
+    """An axis of numbers such as those of epochs."""
+    axis.set_major_locator(MaxNLocator(integer=True))
+    number_axis(axis, say)

@@ -24,6 +24,8 @@ HISTORY_COLUMNS = (
     "validation_loss",
     "validation_accuracy",
 )
+# Where training changed what it trained, or the size of the images; absent from older histories.
+_CHANGES = {"phase": str, "input_size": float}
 _ADVICE = "train this run again"
 
 
@@ -151,9 +153,13 @@ def read_provenance(path: Path) -> Provenance:
 
 
 def read_history(path: Path) -> pd.DataFrame:
-    """Read `history.csv`: one row per epoch, the columns of `HISTORY_COLUMNS` as float64."""
+    """Read `history.csv`: one row per epoch, the columns of `HISTORY_COLUMNS` as float64, and where it
+    has them `phase`, text, and `input_size`, pixels."""
+    types = dict.fromkeys(HISTORY_COLUMNS, float) | _CHANGES
     with readable(path, _ADVICE):
-        history = pd.read_csv(path, usecols=list(HISTORY_COLUMNS), dtype=float, encoding="utf-8")
+        history = pd.read_csv(path, usecols=types.__contains__, dtype=types, encoding="utf-8")
+        if missing := [name for name in HISTORY_COLUMNS if name not in history]:
+            raise ValueError(f"column {', '.join(missing)} is missing")
         if history.empty:
             raise ValueError("no epochs")
         return history

@@ -1,0 +1,258 @@
+"""Figures of the test accuracy: the planned contrasts, and each run's accuracy."""
+
+import math
+from dataclasses import astuple
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.markers import CARETLEFT
+
+from twinbench.analysis import naming
+from twinbench.analysis.comparisons import REPETITION, Comparison
+from twinbench.analysis.metrics import wilson_interval
+from twinbench.analysis.plotting import (
+    BAND,
+    GREY,
+    SMALL,
+    Look,
+    new_figure,
+    number_axis,
+    percent_axis,
+    row_height,
+    sides,
+    some_of,
+    wrapped,
+    write_note,
+    write_rows,
+)
+from twinbench.analysis.reference import Reference
+from twinbench.analysis.study_results import StudyResults
+from twinbench.language import Language, translatable
+
+_MOST_CONTRASTS, _MOST_RUNS = 20, 40
+Value = tuple[float, float, float]  # with its interval
+_REPORTED = {"color": GREY, "marker": "D", "markersize": 5}
+_LETTERS = 24  # of a line beside the axes
+_FAR = 0.15  # what is so much less accurate than all runs stands at the edge
+_QUESTIONS = {
+    "framework": translatable("Does the framework matter?"),
+    "weights": translatable("What are pretrained weights worth?"),
+    "network": translatable("Does the network matter?"),
+    "protocol": translatable("Do the frameworks' defaults matter?"),
+    "training settings": translatable("Do the training settings matter?"),
+    "precision": translatable("Does the arithmetic matter?"),
+    "device": translatable("Does the hardware matter?"),
+    REPETITION: translatable("How much is luck?"),
+}
+
+
+# --- Contrasts ---------------------------------------------------------------------------------
+
+
+def contrasts(
+    results: StudyResults,
+    planned: list[Comparison],
+    styles: dict[str, Look],
+    margin: float,
+    say: Language,
+) -> Figure:
+    """The difference of each planned contrast with its interval, question by question; if they are
+    many, of those with the largest differences. `margin` is the equivalence margin, a fraction."""
+    largest = sorted(planned, key=lambda pair: -abs(pair.difference))[:_MOST_CONTRASTS]
+    questions: dict[str, list[Comparison]] = {}
+    for pair in planned:
+        if pair in largest:
+            questions.setdefault(pair.question, []).append(pair)
+    texts = [_row_texts(results, pairs, say) for pairs in questions.values()]
+    # A row above the first one has room for the ends' names.
+    heights = [(len(left) + 1) * row_height(left + right) for left, right in texts]
+    figure = new_figure(sum(heights) + 0.5 * len(heights) + 0.8)
+    axes = figure.subplots(len(heights), squeeze=False, height_ratios=heights)[:, 0]
+    for ax, pairs, beside in zip(axes, questions.values(), texts, strict=True):
+        _draw_pairs(ax, pairs, styles, margin)
+        _write_ends(ax, {sides(results, pair, say) for pair in pairs}, say)
+        write_rows(ax, *beside, above=1.4)
+        ax.set_title(say(_QUESTIONS[pairs[0].question]), loc="left")
+        number_axis(ax.xaxis, say, 100)
+    axes[-1].set_xlabel(say("difference of test accuracy in percentage points (pp)"))
+    some = say(
+        "The {shown} largest of {total} differences.", shown=len(largest), total=len(planned)
+    )
+    write_note(
+        figure,
+        say("Grey: equivalent, less than {margin} apart.", margin=say.margin(margin)),
+        say("Lines: intervals for new trainings."),
+        say("Thick: these trained models alone.") if len(results.seeds) == 1 else "",
+        some if len(largest) < len(planned) else "",
+    )
+    return figure
+
+
+def _row_texts(
+    results: StudyResults, pairs: list[Comparison], say: Language
+) -> tuple[list[str], list[str]]:
+    """What stands left and right of each contrast."""
+    left = [
+        "\n".join(wrapped(part, _LETTERS) for part in (name.sides, name.context) if part)
+        for name in naming.contrast_names(results, pairs, say)
+    ]
+    return left, [wrapped(_verdict(results, pair, say), _LETTERS) for pair in pairs]
+
+
+def _verdict(results: StudyResults, pair: Comparison, say: Language) -> str:
+    words = {
+        "equivalent": say("equivalent"),
+        "open": say("open"),
+        "collapsed": say("collapsed"),
+        **{
+            letter: say("{side} ahead", side=side)
+            for letter, side in zip("ab", sides(results, pair, say), strict=True)
+        },
+    }
+    if pair.verdict == "collapsed":
+        return words[pair.verdict]
+    return f"{say.points(pair.difference)}: {words[pair.verdict]}"
+
+
+def _draw_pairs(ax: Axes, pairs: list[Comparison], styles: dict[str, Look], margin: float) -> None:
+    """A point and its interval in each row, in the framework's colour if both runs have one."""
+    ax.axvspan(-margin, margin, color=BAND, linewidth=0, zorder=0)
+    ax.axvline(0, color=GREY, linewidth=1, zorder=1)
+    reach = 1.2 * margin
+    for place, pair in enumerate(pairs):
+        if pair.verdict == "collapsed":  # how far it is to a failure is no result
+            continue
+        looks = styles[pair.run_a], styles[pair.run_b]
+        colour = looks[0].colour if looks[0].colour == looks[1].colour else "black"
+        ax.hlines(place, pair.difference_low, pair.difference_high, color=colour, linewidth=1.5)
+        if not math.isnan(pair.trained_low):
+            ax.hlines(place, pair.trained_low, pair.trained_high, color=colour, linewidth=4)
+        face = "white" if any(look.hollow for look in looks) else colour
+        ax.plot(pair.difference, place, "o", color=colour, markerfacecolor=face, markersize=8)
+        reach = max(reach, -pair.difference_low, pair.difference_high)
+    ax.set_xlim(-1.08 * reach, 1.08 * reach)
+
+
+def _write_ends(ax: Axes, sides: set[tuple[str, str]], say: Language) -> None:
+    """Above the first row which side is better at each end, if it is the same one in all rows."""
+    if len(sides) > 1:
+        return
+    ((a, b),) = sides
+    for x, arrow, place in (
+        (0.01, say("← {side} better", side=b), "left"),
+        (0.99, say("{side} better →", side=a), "right"),
+    ):
+        ax.text(
+            x,
+            -0.9,
+            wrapped(arrow, _LETTERS),
+            transform=ax.get_yaxis_transform(),
+            ha=place,
+            va="center",
+            fontsize=SMALL,
+            color=GREY,
+        )
+
+
+# --- Accuracy ----------------------------------------------------------------------------------
+
+
+def accuracy(
+    results: StudyResults, styles: dict[str, Look], reference: Reference | None, say: Language
+) -> Figure:
+    """Test accuracy of each run with its interval, its seeds, and what was reported elsewhere.
+
+    The axis spans the runs that did not collapse; what is far below them stands at its edge.
+    """
+    shown = list(styles)[:_MOST_RUNS]
+    left = [wrapped(styles[run].name, _LETTERS) for run in shown]
+    right = [say.estimate(*astuple(results.accuracies[run])) for run in shown]
+    figure = new_figure((row_height(left) + 0.1) * len(shown) + 1)
+    ax = figure.subplots()
+    reported = _reported(reference, shown)
+    low, high = _range(results, shown, list(reported.values()))
+    edge = low - 0.06 * (high - low)
+    chance = 1 / len(results.class_names)
+    if edge < chance:
+        ax.axvline(chance, color=GREY, linewidth=1, linestyle=(0, (2, 2)), zorder=1)
+        ax.annotate(
+            say("chance"),
+            (chance, 1),
+            (3, 0),
+            xycoords=ax.get_xaxis_transform(),
+            textcoords="offset points",
+            va="top",
+            fontsize=SMALL,
+            color=GREY,
+        )
+    for place, run in enumerate(shown):
+        look = styles[run].marks
+        _draw_seeds(ax, place + 0.3, results.correct[run].mean(axis=1), look["color"], edge)
+        _draw_value(ax, place, astuple(results.accuracies[run]), edge, look, say)
+        if run in reported:
+            _draw_value(ax, place - 0.28, reported[run], edge, _REPORTED, say)
+    ax.set_xlim(edge - 0.02 * (high - low), high + 0.04 * (high - low))
+    percent_axis(ax.xaxis, say)
+    ax.set_xlabel(say("test accuracy"))
+    write_rows(ax, left, right, above=0.6)
+    write_note(
+        figure,
+        say("Lines: 95 % intervals."),
+        say("Dots: seeds.") if len(results.seeds) > 1 else "",
+        say("Grey: the reported values.") if reported else "",
+        some_of(len(shown), len(styles), say),
+    )
+    return figure
+
+
+def _reported(reference: Reference | None, shown: list[str]) -> dict[str, Value]:
+    """The reported accuracy of each run and its Wilson interval."""
+    if reference is None:
+        return {}
+    images = reference.test_images
+    values = {run: reference.runs[run].test_accuracy for run in shown if run in reference.runs}
+    return {
+        run: (value, *wilson_interval(round(value * images), images))
+        for run, value in values.items()
+    }
+
+
+def _range(results: StudyResults, shown: list[str], reported: list[Value]) -> tuple[float, float]:
+    """The lowest and the highest value that the axis spans."""
+    sound = [run for run in shown if run not in results.collapsed] or shown
+    values = [value for run in sound for value in results.correct[run].mean(axis=1)]
+    values += [end for run in sound for end in astuple(results.accuracies[run])]
+    least = min(values) - _FAR
+    values += [end for each in reported for end in each if each[0] > least]
+    return float(np.nanmin(values)), float(np.nanmax(values))
+
+
+def _draw_seeds(ax: Axes, place: float, values: np.ndarray, colour: str, edge: float) -> None:
+    """A faint point for each of several seeds, at heights around `place` so that few overlap."""
+    if len(values) > 1:
+        heights = place + 0.15 * ((np.arange(len(values)) * 0.618) % 1 - 0.5)
+        ax.plot(np.maximum(values, edge), heights, ".", color=colour, alpha=0.5, markersize=4)
+
+
+def _draw_value(
+    ax: Axes, place: float, value: Value, edge: float, look: dict[str, Any], say: Language
+) -> None:
+    """A value with its interval; below the axis an arrow at its edge, with the number."""
+    mean, low, high = value
+    if mean < edge:
+        ax.plot(edge, place, marker=CARETLEFT, color=look["color"])
+        ax.annotate(
+            say.percent(mean),
+            (edge, place),
+            (4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=SMALL,
+            color=look["color"],
+        )
+        return
+    if not math.isnan(low):
+        ax.hlines(place, low, high, color=look["color"], linewidth=1.5)
+    ax.plot(mean, place, **look)

@@ -1,0 +1,111 @@
+"""The figure of the parity suite: how far the frameworks differ, check by check."""
+
+import re
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from twinbench.analysis.plotting import (
+    BAND,
+    GREY,
+    LINE,
+    MARKERS,
+    lines_of,
+    new_figure,
+    wrapped,
+    write_note,
+    write_rows,
+)
+from twinbench.language import Language
+from twinbench.parity import comparing
+
+_PASSED, _FAILED = "#444444", "#C00000"
+_LETTERS = 30  # of a line beside the axes
+_MOST_CASES = 10
+
+
+def draw_parity(parity: pd.DataFrame, say: Language) -> Figure:
+    """Each check's error as a multiple of its tolerance, on a logarithmic scale, case by case.
+
+    No error at all stands at the left edge, an error where none is tolerated at the right one.
+    """
+    cases = list(dict.fromkeys(comparing.case_labels(parity)))
+    places = {case: place for place, case in enumerate(cases[:_MOST_CASES])}
+    table = parity.assign(label=comparing.case_labels(parity))
+    table = table[table["label"].isin(places)].assign(power=_powers)
+    checks = list(dict.fromkeys(table["check"]))
+    left = [wrapped(_check_name(check, say), _LETTERS) for check in checks]
+    right = [wrapped(_failures(table[table["check"] == check], say), 20) for check in checks]
+    row = max(LINE * lines_of([*left, *right]) + 0.06, 0.09 * len(places))
+    figure = new_figure(row * len(checks) + LINE * len(places) / 2 + 1.4)
+    ax = figure.subplots()
+    edges = _scale(ax, table["power"].to_numpy(), say)
+    for (check, case), rows in table.groupby(["check", "label"], sort=False):
+        place = places[case]
+        offset = 0.7 * (place + 0.5) / len(places) - 0.35
+        ax.plot(
+            rows["power"].clip(*edges),
+            [checks.index(check) + offset] * len(rows),
+            MARKERS[place % len(MARKERS)],
+            color=_PASSED if rows["passed"].all() else _FAILED,
+            markersize=5,
+            clip_on=False,
+        )
+    write_rows(ax, left, right, above=0.6)
+    for text, words in zip(ax.get_yticklabels(), right, strict=True):
+        text.set_color(_FAILED if words else "black")
+    ax.set_xlabel(say("error as a multiple of its tolerance"))
+    for case, place in places.items():
+        ax.plot([], [], MARKERS[place % len(MARKERS)], color=_PASSED, label=wrapped(case, 38))
+    figure.legend(loc="outside upper left", ncols=2)
+    first = say("The first {shown} of {total} cases.", shown=len(places), total=len(cases))
+    write_note(
+        figure,
+        say("Grey: tolerated."),
+        say("Red: fails.") if any(right) else "",
+        first if len(places) < len(cases) else "",
+    )
+    return figure
+
+
+def _powers(table: pd.DataFrame) -> np.ndarray:
+    """The decimal logarithm of each error by its tolerance: -inf without an error, inf without a
+    tolerance for it."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        powers = np.log10(table["max_error"].to_numpy() / table["tolerance"].to_numpy())
+    return np.where(table["max_error"] == 0, -np.inf, powers)
+
+
+def _scale(ax: Axes, powers: np.ndarray, say: Language) -> tuple[float, float]:
+    """Ticks at powers of ten; gives the places of no error, and of one without a tolerance."""
+    finite = powers[np.isfinite(powers)]
+    low, high = int(np.floor(finite.min(initial=-1))), int(np.ceil(finite.max(initial=0)))
+    step = -(-(high - low) // 5)
+    ticks = {power: say.number(10.0**power, max(0, -power)) for power in range(0, low - 1, -step)}
+    ticks |= {power: say.whole(10.0**power) for power in range(0, high + 1, step)}
+    edges = float(min(ticks) - step), float(max(ticks) + step)
+    ticks = {edges[0]: say.whole(0), **ticks}
+    if np.isposinf(powers).any():
+        ticks[edges[1]] = "∞"
+    ax.set_xticks(list(ticks), list(ticks.values()))
+    ax.set_xlim(
+        edges[0] - 0.3 * step, edges[1] if np.isposinf(powers).any() else max(high, 0) + 0.5
+    )
+    ax.axvspan(edges[0] - 0.3 * step, 0, color=BAND, linewidth=0, zorder=0)
+    ax.axvline(0, color=GREY, linewidth=1, zorder=1)
+    return edges
+
+
+def _failures(rows: pd.DataFrame, say: Language) -> str:
+    """Which cases of a check fail, or how many."""
+    failed = rows.loc[~rows["passed"], "label"]
+    if len(failed) > 1:
+        return say("fails in {count} of {total} cases", count=len(failed), total=len(rows))
+    return say("fails: {case}", case=failed.iloc[0]) if len(failed) else ""
+
+
+def _check_name(check: str, say: Language) -> str:
+    steps = re.fullmatch(r"loss over (\d+) steps", check)
+    return say("loss over {steps} steps", steps=steps[1]) if steps else say(check)

@@ -1,0 +1,210 @@
+"""Figures of the training: accuracy by epoch, and by the time that it took."""
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullFormatter
+
+from twinbench.analysis.plotting import (
+    GREY,
+    LINE,
+    SMALL,
+    Look,
+    new_figure,
+    number_axis,
+    panels,
+    percent_axis,
+    some_of,
+    whole_axis,
+    wrapped,
+    write_note,
+)
+from twinbench.analysis.study_results import StudyResults
+from twinbench.language import Language, translatable
+
+_FEWEST_EPOCHS = 3  # fewer are points, not a curve
+_MOST_RUNS, _MOST_RUNS_IN_ONE = 20, 10
+_FAR_APART = 10  # times that differ so much need a logarithmic axis
+_LETTERS = 38  # of a line in a legend of two columns
+# Seconds in a unit of time, and from how many on it is used.
+_UNITS = (
+    (3600, 3 * 3600, translatable("hours of training")),
+    (60, 180, translatable("minutes of training")),
+    (1, 0, translatable("seconds of training")),
+)
+
+
+def curves(results: StudyResults) -> dict[str, pd.DataFrame]:
+    """The histories of the runs that have enough epochs for a curve, with the seconds `elapsed`."""
+    return {
+        run: history.assign(elapsed=history.groupby("seed")["seconds"].cumsum())
+        for run, history in results.histories.items()
+        if history["epoch"].max() >= _FEWEST_EPOCHS
+    }
+
+
+# --- By epoch ----------------------------------------------------------------------------------
+
+
+def learning_curves(
+    results: StudyResults, found: dict[str, pd.DataFrame], styles: dict[str, Look], say: Language
+) -> Figure:
+    """Accuracy on the training and validation split by epoch; twins share a panel."""
+    drawn = {run: look for run, look in styles.items() if run in found}
+    groups: dict[int, list[str]] = {}
+    for run in list(drawn)[:_MOST_RUNS]:
+        groups.setdefault(drawn[run].group, []).append(run)
+    columns = min(2, len(groups))
+    handles = [[_handle(drawn[run]) for run in group] for group in groups.values()]
+    rows = -(-len(groups) // columns)
+    figure = new_figure(rows * (2.1 + LINE * max(map(_lines, handles))) + 0.5)
+    axes = panels(figure, len(groups), columns)
+    for ax, group, names in zip(axes, groups.values(), handles, strict=True):
+        for place, run in enumerate(group):
+            _draw_history(ax, found[run], drawn[run], place, wide=run != group[-1])
+        _mark_changes(ax, found[group[0]], say)
+        ax.legend(handles=names, loc="lower left", bbox_to_anchor=(0, 1))
+        percent_axis(ax.yaxis, say)
+        whole_axis(ax.xaxis, say)
+    for ax in axes[-columns:]:
+        ax.set_xlabel(say("epoch"))
+    for ax in axes[::columns]:
+        ax.set_ylabel(say("accuracy"))
+    write_note(
+        figure,
+        say("With markers: validation. Dotted: training, on augmented images and with dropout."),
+        say("Bands: lowest to highest seed.") if len(results.seeds) > 1 else "",
+        some_of(min(len(drawn), _MOST_RUNS), len(drawn), say),
+        _too_short(len(styles) - len(drawn), say),
+    )
+    return figure
+
+
+def _draw_history(ax: Axes, history: pd.DataFrame, look: Look, place: int, wide: bool) -> None:
+    """Training and validation, with the markers of twins at different epochs."""
+    width = _width(wide)
+    table = history.groupby("epoch")[["train_accuracy", "validation_accuracy"]]
+    mean, low, high = table.mean(), table.min(), table.max()
+    ax.plot(mean.index, mean["train_accuracy"], ":", color=look.colour, linewidth=width)
+    every = max(1, len(mean) // 6)
+    ax.plot(
+        mean.index,
+        mean["validation_accuracy"],
+        look.line,
+        linewidth=width,
+        markevery=(place % every, every),
+        **look.marks,
+    )
+    if history["seed"].nunique() > 1:
+        ends = low["validation_accuracy"], high["validation_accuracy"]
+        ax.fill_between(mean.index, *ends, color=look.colour, alpha=0.15, linewidth=0)
+
+
+def _mark_changes(ax: Axes, history: pd.DataFrame, say: Language) -> None:
+    """Where another phase or image size begins."""
+    first = history[history["seed"] == history["seed"].iloc[0]]
+    rows = first.reindex(columns=["epoch", "phase", "input_size"]).to_dict("records")
+    changes = [
+        (after["epoch"] - 0.5, text)
+        for before, after in zip(rows, rows[1:], strict=False)
+        if (text := _change(before, after, say))
+    ]
+    for place, (epoch, text) in enumerate(changes):
+        ax.axvline(epoch, color=GREY, linewidth=0.8, linestyle=(0, (4, 2)), zorder=1)
+        late = epoch > 0.6 * rows[-1]["epoch"]
+        ax.annotate(
+            text,
+            (epoch, 0.02 + 0.09 * (place % 2)),
+            (-3 if late else 3, 0),
+            xycoords=ax.get_xaxis_transform(),
+            textcoords="offset points",
+            ha="right" if late else "left",
+            fontsize=SMALL,
+            color=GREY,
+        )
+
+
+def _change(before: dict, after: dict, say: Language) -> str:
+    phases, sizes = ((before[name], after[name]) for name in ("phase", "input_size"))
+    texts = []
+    if not pd.isna(phases[1]) and phases[0] != phases[1]:
+        texts.append(say("all layers") if phases[1] == "all" else say("head alone"))
+    if not pd.isna(sizes[1]) and sizes[0] != sizes[1]:
+        texts.append(say("{size} pixels", size=say.whole(sizes[1])))
+    return ", ".join(texts)
+
+
+# --- By time -----------------------------------------------------------------------------------
+
+
+def accuracy_time(
+    results: StudyResults, found: dict[str, pd.DataFrame], styles: dict[str, Look], say: Language
+) -> Figure:
+    """Validation accuracy by elapsed time, and the test accuracy at the end of the training."""
+    drawn = {run: look for run, look in styles.items() if run in found}
+    shown = {run: drawn[run] for run in list(drawn)[:_MOST_RUNS_IN_ONE]}
+    totals = [results.runs[run]["total_seconds"].mean() for run in shown]
+    size, unit = next((size, unit) for size, least, unit in _UNITS if max(totals) >= least)
+    handles = [_handle(look) for look in shown.values()]
+    figure = new_figure(3.9 + LINE * (_lines(handles) // 2 + 1))
+    ax = figure.subplots()
+    groups = [look.group for look in shown.values()]
+    for place, ((run, look), total) in enumerate(zip(shown.items(), totals, strict=True)):
+        mean = found[run].groupby("epoch")[["elapsed", "validation_accuracy"]].mean()
+        wide = look.group in groups[place + 1 :]  # a twin lies upon it
+        ax.plot(
+            mean["elapsed"] / size,
+            mean["validation_accuracy"],
+            look.line,
+            color=look.colour,
+            linewidth=_width(wide),
+        )
+        end = results.accuracies[run].mean
+        ax.plot(total / size, end, markersize=9, linestyle="none", **look.marks)
+    if max(totals) > _FAR_APART * min(totals):
+        ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.xaxis.set_minor_formatter(NullFormatter())
+    else:
+        ax.set_xlim(left=0)
+    percent_axis(ax.yaxis, say)
+    number_axis(ax.xaxis, say)
+    ax.set_xlabel(say(unit))
+    ax.set_ylabel(say("accuracy"))
+    figure.legend(handles=handles, loc="outside upper left", ncols=2)
+    write_note(
+        figure,
+        say("Lines: validation. Marks: test, at the end."),
+        say("Means of the seeds.") if len(results.seeds) > 1 else "",
+        some_of(len(shown), len(drawn), say),
+        _too_short(len(styles) - len(drawn), say),
+    )
+    return figure
+
+
+# --- Both --------------------------------------------------------------------------------------
+
+
+def _width(wide: bool) -> float:
+    """Of two curves that may coincide the lower one is wide, so that both are seen."""
+    return 3.2 if wide else 1.3
+
+
+def _handle(look: Look) -> Line2D:
+    return Line2D([], [], label=wrapped(look.name, _LETTERS), linestyle=look.line, **look.marks)
+
+
+def _lines(handles: list[Line2D]) -> int:
+    """How many lines of text a legend in one column has."""
+    return sum(str(handle.get_label()).count("\n") + 1 for handle in handles)
+
+
+def _too_short(count: int, say: Language) -> str:
+    if not count:
+        return ""
+    return say.plural(
+        "{count} run of fewer than three epochs is not drawn.",
+        "{count} runs of fewer than three epochs are not drawn.",
+        count,
+    )
