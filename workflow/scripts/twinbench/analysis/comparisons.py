@@ -1,20 +1,18 @@
 """Each pair of runs compared: the difference, its interval, the tests, and the verdict."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from itertools import combinations
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from twinbench.analysis import results, tables
 from twinbench.analysis.reading import Provenance
 from twinbench.analysis.results import StudySettings, TrainedModel
 from twinbench.analysis.spread import known_spread
-from twinbench.analysis.statistics import SIGNIFICANCE, holm, moderated, score_interval
+from twinbench.analysis.statistics import SIGNIFICANCE, Estimate, holm, moderated, score_interval
 
 # What can differ between two runs, in the order of reports. The last two a setting asks for, but the
 # hardware decides.
@@ -48,7 +46,7 @@ class Comparison:
     interval of the two trained models of one seed alone. `p_holm` is adjusted over the contrasts of the
     question, and the interval's confidence accordingly. `same_direction` is the probability that a new
     pair of trainings has the same run ahead, `seeds_to_settle` the number of seeds in all that would
-    probably settle the question (NaN: none would). Not tested values are NaN. `verdict` is a or b (the
+    probably settle what is open (NaN: none would). Not tested values are NaN. `verdict` is a or b (the
     more accurate run), equivalent, open, confounded or collapsed.
     """
 
@@ -93,13 +91,51 @@ _COLUMNS = [field.name for field in fields(Comparison)]
 
 
 @dataclass(frozen=True)
-class _Run:
-    """What one run got right: `correct` is bool (seeds, images); `provenances` are those of its seeds."""
+class Run:
+    """What a run got right, `correct`, bool (seeds, images); `provenances` are those of its seeds."""
 
     name: str
     correct: np.ndarray
     collapsed: bool
     provenances: list[Provenance]
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Two runs, what differs between them, and the estimate of the difference of their accuracies."""
+
+    a: Run
+    b: Run
+    factors: list[str]
+    estimate: Estimate
+    only_a_correct: int
+    only_b_correct: int
+
+    @property
+    def question(self) -> str:
+        return ", ".join(self.factors) or REPETITION
+
+    @property
+    def untested(self) -> str | None:
+        """The verdict of a pair that is not tested: a collapse is a failure to mend, which a test would
+        only restate, and the cause of a confounded difference cannot be named."""
+        if self.a.collapsed or self.b.collapsed:
+            return "collapsed"
+        return "confounded" if len(self.factors) > 1 else None
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What the tests of a pair say: fields of `Comparison`."""
+
+    verdict: str
+    confidence: float = 1 - SIGNIFICANCE
+    p_value: float = np.nan
+    p_holm: float = np.nan
+    equivalence_p: float = np.nan
+    equivalence_p_holm: float = np.nan
+    same_direction: float = np.nan
+    seeds_to_settle: float = np.nan
 
 
 def compare(models: list[TrainedModel], equivalence_margin: float) -> list[Comparison]:
@@ -108,14 +144,23 @@ def compare(models: list[TrainedModel], equivalence_margin: float) -> list[Compa
     Runs are paired by test image and by seed: the same seed means the same sample order and, for twins,
     the same initial weights.
     """
-    pairs = [
-        _compare(*_ordered(a, b), equivalence_margin) for a, b in combinations(_runs(models), 2)
-    ]
-    adjusted: dict[int, Comparison] = {}
+    return compare_runs(_runs(models), equivalence_margin)
+
+
+def compare_runs(runs: list[Run], equivalence_margin: float) -> list[Comparison]:
+    """Compare each pair of runs, of the same seeds and test images."""
+    pairs = [_pair(*_ordered(a, b)) for a, b in combinations(runs, 2)]
+    outcomes = [_Outcome(pair.untested or "") for pair in pairs]
     for question in {pair.question for pair in pairs}:
-        family = {place: pair for place, pair in enumerate(pairs) if pair.question == question}
-        adjusted |= zip(family, _adjusted(list(family.values())), strict=True)
-    return [_with_verdict(adjusted[place]) for place in range(len(pairs))]
+        family = [
+            place
+            for place, pair in enumerate(pairs)
+            if pair.question == question and not pair.untested
+        ]
+        tested = _tested([pairs[place].estimate for place in family], equivalence_margin)
+        for place, outcome in zip(family, tested, strict=True):
+            outcomes[place] = outcome
+    return [_comparison(*found) for found in zip(pairs, outcomes, strict=True)]
 
 
 def write(comparisons: list[Comparison], path: Path) -> None:
@@ -129,9 +174,9 @@ def read(path: Path) -> list[Comparison]:
     return [Comparison(*row) for row in table[_COLUMNS].itertuples(index=False)]
 
 
-def _runs(models: list[TrainedModel]) -> list[_Run]:
+def _runs(models: list[TrainedModel]) -> list[Run]:
     return [
-        _Run(
+        Run(
             run,
             correct,
             any(model.collapsed for model in models if model.run == run),
@@ -141,7 +186,7 @@ def _runs(models: list[TrainedModel]) -> list[_Run]:
     ]
 
 
-def _ordered(a: _Run, b: _Run) -> tuple[_Run, _Run]:
+def _ordered(a: Run, b: Run) -> tuple[Run, Run]:
     """In the order of the settings, but pretrained minus scratch: one asks what weights gain."""
     scratch = [run.provenances[0].weights.source == "none" for run in (a, b)]
     return (b, a) if scratch == [True, False] else (a, b)
@@ -152,53 +197,86 @@ def differences(correct_a: np.ndarray, correct_b: np.ndarray) -> np.ndarray:
     return correct_a.astype(np.int8) - correct_b.astype(np.int8)
 
 
-def _compare(a: _Run, b: _Run, equivalence_margin: float) -> Comparison:
-    """The comparison before Holm's adjustment, and, unless it is final, without the verdict."""
+def _pair(a: Run, b: Run) -> _Pair:
     pair = differences(a.correct, b.correct)
-    seeds, images = pair.shape
     factors = _factors(a, b)
+    provenances = (*a.provenances, *b.provenances)
     twins = {"weights", "network", "protocol", "training settings"}.isdisjoint(factors)
-    epochs = min(found.epochs_run for found in (*a.provenances, *b.provenances))
+    twins &= provenances[0].settings.get("protocol") != "native"
+    epochs = min(found.epochs_run for found in provenances)
     estimate = moderated(pair, known_spread(twins, epochs))
-    low, high = estimate.interval()
-    only_a, only_b = int((pair > 0).sum()), int((pair < 0).sum())
-    one_seed = score_interval(only_a, only_b, images) if seeds == 1 else (np.nan, np.nan)
-    # A collapse is a failure to mend, which a test would only restate.
-    verdict = (
-        "collapsed" if a.collapsed or b.collapsed else "confounded" if len(factors) > 1 else ""
+    return _Pair(a, b, factors, estimate, int((pair > 0).sum()), int((pair < 0).sum()))
+
+
+def _tested(family: list[Estimate], equivalence_margin: float) -> list[_Outcome]:
+    """The outcomes of the contrasts of one question, by Holm's adjustment."""
+    p_values = [estimate.p_value() for estimate in family]
+    equivalence_p = [estimate.equivalence_p(equivalence_margin) for estimate in family]
+    found = zip(family, p_values, holm(p_values), equivalence_p, holm(equivalence_p), strict=True)
+    return [_outcome(*values, len(family), equivalence_margin) for values in found]
+
+
+def _outcome(
+    estimate: Estimate,
+    p_value: float,
+    p_holm: float,
+    equivalence_p: float,
+    equivalence_p_holm: float,
+    contrasts: int,
+    equivalence_margin: float,
+) -> _Outcome:
+    if p_holm < SIGNIFICANCE:
+        verdict = "a" if estimate.difference > 0 else "b"
+    else:
+        verdict = "equivalent" if equivalence_p_holm < SIGNIFICANCE else "open"
+    # The factor of the adjustment, so that the interval excludes 0 exactly if there is a winner. At 1,
+    # where the adjustment ends, the factor is not known any more, and the greatest does the same.
+    factor = p_holm / p_value if 0 < p_holm < 1 else contrasts
+    settled = None
+    if verdict == "open":
+        settled = estimate.seeds_to_settle(equivalence_margin, contrasts)
+    return _Outcome(
+        verdict=verdict,
+        confidence=1 - SIGNIFICANCE / factor,
+        p_value=p_value,
+        p_holm=p_holm,
+        equivalence_p=equivalence_p,
+        equivalence_p_holm=equivalence_p_holm,
+        same_direction=estimate.same_direction(),
+        seeds_to_settle=np.nan if settled is None else settled,
     )
-    tested = not verdict
-    settled = estimate.seeds_to_settle(equivalence_margin) if tested else None
+
+
+def _comparison(pair: _Pair, outcome: _Outcome) -> Comparison:
+    estimate = pair.estimate
+    low, high = estimate.interval(outcome.confidence)
+    counts = pair.only_a_correct, pair.only_b_correct
+    one_seed = np.nan, np.nan
+    if estimate.seeds == 1:
+        one_seed = score_interval(*counts, pair.a.correct.size)
     return Comparison(
-        run_a=a.name,
-        run_b=b.name,
-        planned=len(factors) <= 1,
-        question=", ".join(factors) or REPETITION,
-        factors=", ".join(factors),
-        seeds=seeds,
-        accuracy_a=float(a.correct.mean()),
-        accuracy_b=float(b.correct.mean()),
+        run_a=pair.a.name,
+        run_b=pair.b.name,
+        planned=len(pair.factors) <= 1,
+        question=pair.question,
+        factors=", ".join(pair.factors),
+        seeds=estimate.seeds,
+        accuracy_a=float(pair.a.correct.mean()),
+        accuracy_b=float(pair.b.correct.mean()),
         difference=estimate.difference,
         difference_low=low,
         difference_high=high,
-        confidence=1 - SIGNIFICANCE,
         standard_error=estimate.standard_error,
         degrees_of_freedom=estimate.degrees_of_freedom,
-        p_value=estimate.p_value() if tested else np.nan,
-        p_holm=np.nan,
-        equivalence_p=estimate.equivalence_p(equivalence_margin) if tested else np.nan,
-        equivalence_p_holm=np.nan,
-        same_direction=estimate.same_direction() if tested else np.nan,
-        seeds_to_settle=np.nan if settled is None else settled,
-        only_a_correct=only_a,
-        only_b_correct=only_b,
+        only_a_correct=counts[0],
+        only_b_correct=counts[1],
         trained_low=one_seed[0],
         trained_high=one_seed[1],
-        verdict=verdict,
+        **vars(outcome),
     )
 
 
-def _factors(a: _Run, b: _Run) -> list[str]:
+def _factors(a: Run, b: Run) -> list[str]:
     """What differs between two runs. Hardware counts if it differs in any seed."""
     pairs = list(zip(a.provenances, b.provenances, strict=True))
     (x, y), *_ = pairs
@@ -220,37 +298,3 @@ def _recipe(provenance: Provenance) -> dict[str, Any]:
     """The settings that are not a factor of their own: of hardware, what was used counts."""
     own = (*HARDWARE, "protocol")
     return {name: value for name, value in provenance.settings.items() if name not in own}
-
-
-def _adjusted(family: list[Comparison]) -> Iterator[Comparison]:
-    """The contrasts of one question after Holm's adjustment; each interval excludes 0 exactly if its
-    adjusted p value is below `SIGNIFICANCE`."""
-    values = zip(
-        family,
-        holm([pair.p_value for pair in family]),
-        holm([pair.equivalence_p for pair in family]),
-        strict=True,
-    )
-    for pair, p_holm, equivalence_p_holm in values:
-        if np.isnan(pair.p_value):
-            yield pair
-            continue
-        # The factor of the adjustment; where that ends at 1, nothing depends on it.
-        confidence = 1 - SIGNIFICANCE * (pair.p_value / p_holm if p_holm < 1 else 1)
-        half = stats.t.ppf((1 + confidence) / 2, pair.degrees_of_freedom) * pair.standard_error
-        yield replace(
-            pair,
-            p_holm=p_holm,
-            equivalence_p_holm=equivalence_p_holm,
-            confidence=confidence,
-            difference_low=pair.difference - half,
-            difference_high=pair.difference + half,
-        )
-
-
-def _with_verdict(pair: Comparison) -> Comparison:
-    if pair.verdict:
-        return pair
-    if pair.p_holm < SIGNIFICANCE:
-        return replace(pair, verdict="a" if pair.difference > 0 else "b")
-    return replace(pair, verdict="equivalent" if pair.equivalence_p_holm < SIGNIFICANCE else "open")

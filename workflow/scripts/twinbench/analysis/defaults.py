@@ -49,7 +49,7 @@ def gaps(models: list[TrainedModel]) -> list[Gap]:
     if not found:  # then the predictions need not be read
         return []
     correct = results.correct_predictions(models)
-    epochs = min(model.provenance.epochs_run for model in models)
+    epochs = {model.run: model.provenance.epochs_run for model in models}
     return [_gap(*each, correct, epochs) for each in found]
 
 
@@ -66,8 +66,13 @@ def _gap(
     second: str,
     runs: _Runs,
     correct: dict[str, np.ndarray],
-    epochs: int,
+    epochs: dict[str, int],
 ) -> Gap:
+    shortest = min(
+        epochs[runs[name, protocol]]
+        for name in (first, second)
+        for protocol in ("native", "harmonised")
+    )
     native, harmonised = (
         differences(correct[runs[first, protocol]], correct[runs[second, protocol]])
         for protocol in ("native", "harmonised")
@@ -76,9 +81,9 @@ def _gap(
         *group,
         first,
         second,
-        native=moderated(native, known_spread(False, epochs)),
-        harmonised=moderated(harmonised, known_spread(True, epochs)),
-        defaults=moderated(native - harmonised, known_spread(False, epochs), trainings=4),
+        native=moderated(native, known_spread(False, shortest)),
+        harmonised=moderated(harmonised, known_spread(True, shortest)),
+        defaults=moderated(native - harmonised, known_spread(False, shortest), trainings=4),
     )
 
 

@@ -228,6 +228,7 @@ def accuracies(models: list[TrainedModel], correct: dict[str, np.ndarray]) -> di
             interval = wilson_interval(int(right.sum()), right.size)
         else:
             spread = known_spread(True, epochs[run])
-            interval = moderated(right.astype(np.int8), spread, trainings=1).interval()
+            low, high = moderated(right.astype(np.int8), spread, trainings=1).interval()
+            interval = max(low, 0.0), min(high, 1.0)
         found[run] = Accuracy(float(right.mean()), *interval)
     return found

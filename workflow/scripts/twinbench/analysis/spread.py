@@ -4,11 +4,15 @@ Verdicts lean on it, since a study of few seeds can hardly see it. Measured valu
 least five seeds in each framework, replace these (docs/statistics.md says how).
 """
 
-from twinbench.analysis.statistics import Spread
+import numpy as np
+from scipy import stats
+
+from twinbench.analysis.statistics import SIGNIFICANCE, Spread
 
 # Jordan 2024, "On the Variance of Neural Network Training with respect to Test Sets and Distributions",
 # ICLR 2024, arXiv:2304.01910: 60,000 trainings on CIFAR-10 have a standard deviation of 0.5 percentage
-# points after 4 epochs, 0.1 after 16 and 0.03 after 64. Twins of one to three epochs in this project: 0.48.
+# points after 4 epochs, 0.1 after 16 and 0.03 after 64. Twins of one to three epochs in this project:
+# 0.48.
 TWINS = Spread(std=0.005, degrees_of_freedom=4)
 # Pairs of other recipes or networks, in short trainings of this project.
 SHORT_TRAININGS = Spread(std=0.009, degrees_of_freedom=12)
@@ -18,3 +22,21 @@ _SHORT = 4  # epochs
 def known_spread(twins: bool, epochs: int) -> Spread:
     """The spread of one method's trainings of so many epochs; `twins`: of equal network and recipe."""
     return TWINS if twins or epochs > _SHORT else SHORT_TRAININGS
+
+
+def measured_spread(correct: np.ndarray) -> tuple[float, float, float]:
+    """The standard deviation of one run's accuracies on endless test images, a fraction, and its 95 %
+    interval, from what its seeds got right: bool (seeds, images), of two seeds and more.
+
+    Jordan 2024 (above), theorem 2: the variance over the seeds of the accuracy on these images, less
+    what the choice of so many images makes of it. An estimate of 0 means: no more than that choice.
+    """
+    seeds, images = correct.shape
+    observed = correct.mean(axis=1).var(ddof=1)
+    of_images = correct.var(axis=0, ddof=1).sum() / images**2
+    freedom = seeds - 1
+    # By a chi-squared for the observed variance; the other one is a mean over many images.
+    ends = stats.chi2.ppf([1 - SIGNIFICANCE / 2, SIGNIFICANCE / 2], freedom)
+    variances = observed * freedom / np.array([freedom, *ends]) - of_images
+    std, low, high = np.sqrt(images / (images - 1) * variances.clip(min=0))
+    return float(std), float(low), float(high)

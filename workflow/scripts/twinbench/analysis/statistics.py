@@ -5,15 +5,14 @@ docs/statistics.md explains the procedure, benchmarks/false_winners.py simulates
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
-from scipy import optimize, stats
-from statsmodels.stats.contingency_tables import mcnemar
-from statsmodels.stats.multitest import multipletests
+from scipy import optimize, special, stats
 
 SIGNIFICANCE = 0.05
 POWER = 0.8
-_MOST_SEEDS = 200
+_MOST_SEEDS = 100
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Estimate:
 
     @property
     def standard_error(self) -> float:
-        return self._standard_error(self.seeds)
+        return float(self._standard_error(np.array(self.seeds)))
 
     @property
     def degrees_of_freedom(self) -> float:
@@ -53,62 +52,77 @@ class Estimate:
 
     def interval(self, confidence: float = 1 - SIGNIFICANCE) -> tuple[float, float]:
         """The interval for new trainings and new test images."""
-        half = stats.t.ppf((1 + confidence) / 2, self.degrees_of_freedom) * self.standard_error
+        half = special.stdtrit(self.degrees_of_freedom, (1 + confidence) / 2) * self.standard_error
         return self.difference - float(half), self.difference + float(half)
 
     def p_value(self) -> float:
         """Two-sided, of "the methods are equally accurate"."""
         score = abs(self.difference) / self.standard_error
-        return float(2 * stats.t.sf(score, self.degrees_of_freedom))
+        return float(2 * special.stdtr(self.degrees_of_freedom, -score))
 
     def equivalence_p(self, margin: float) -> float:
         """Of "the methods differ by `margin` or more": two one-sided tests (Schuirmann 1987,
         doi:10.1007/BF01068419)."""
         score = (margin - abs(self.difference)) / self.standard_error
-        return float(stats.t.sf(score, self.degrees_of_freedom))
+        return float(special.stdtr(self.degrees_of_freedom, -score))
 
     def same_direction(self) -> float:
         """The probability that a new pair of trainings, on these images, has the same one ahead."""
         error = np.sqrt(self.training_variance * (1 + 1 / self.seeds))
-        return float(stats.t.cdf(abs(self.difference) / error, self.degrees_of_freedom))
+        return float(special.stdtr(self.degrees_of_freedom, abs(self.difference) / error))
 
-    def seeds_to_settle(self, margin: float) -> int | None:
-        """How many seeds in all would settle, with a probability of at least `POWER`, either way: a
-        winner if the methods differ by `margin`, equivalence if they do not differ at all.
+    def seeds_to_settle(self, margin: float, contrasts: int = 1) -> int | None:
+        """How many seeds in all would settle, with a probability of at least `POWER`, which method is
+        the more accurate one, or that they differ by less than `margin`, where a question has so many
+        `contrasts`.
 
-        None where more seeds do not help, since the test images are too few.
+        The probability is that of what more seeds would show, after what these have shown. One seed does
+        not say how much of the luck is that of the test images, which more seeds do not lower: from one,
+        the answer is the least that is needed. None where the images are too few, or more than 100 seeds
+        are needed.
         """
-        for seeds in range(self.seeds, _MOST_SEEDS + 1):
-            freedom = self.prior_degrees_of_freedom + seeds - 1
-            score = margin / self._standard_error(seeds)
-            winner = stats.nct.sf(stats.t.ppf(1 - SIGNIFICANCE / 2, freedom), freedom, score)
-            equivalent = (
-                2 * stats.t.cdf(score - stats.t.ppf(1 - SIGNIFICANCE, freedom), freedom) - 1
-            )
-            if min(winner, equivalent) >= POWER:
-                return seeds
-        return None
+        seeds = np.arange(self.seeds + 1, _MOST_SEEDS + 1)
+        error = self._standard_error(seeds)
+        two_sided, one_sided = _quantiles(self.prior_degrees_of_freedom, self.seeds, contrasts)
+        winner, equivalent = two_sided * error, margin - one_sided * error
+        # The mean of more seeds lies about that of these; in between it settles nothing.
+        scale = np.sqrt(self.training_variance * (1 / self.seeds - 1 / seeds))
+        equivalent = np.clip(equivalent, 0, winner)
+        limits = np.stack([-winner, -equivalent, equivalent, winner])
+        below = special.stdtr(self.degrees_of_freedom, (limits - self.difference) / scale)
+        still_open = below[1] - below[0] + below[3] - below[2]
+        enough = seeds[still_open <= 1 - POWER]
+        return int(enough[0]) if enough.size else None
 
-    def _standard_error(self, seeds: int) -> float:
-        return float(np.sqrt(self.training_variance / seeds + self.image_variance))
+    def _standard_error(self, seeds: np.ndarray) -> np.ndarray:
+        """Of the mean difference over so many seeds."""
+        return np.sqrt(self.training_variance / seeds + self.image_variance)
+
+
+@cache
+def _quantiles(known: float, seeds: int, contrasts: int) -> tuple[np.ndarray, np.ndarray]:
+    """Those of t that a winner and equivalence need, for each number of seeds above `seeds`."""
+    freedom = known + np.arange(seeds + 1, _MOST_SEEDS + 1) - 1
+    two_sided, one_sided = (1 - SIGNIFICANCE / contrasts / sides for sides in (2, 1))
+    return special.stdtrit(freedom, two_sided), special.stdtrit(freedom, one_sided)
 
 
 def moderated(differences: np.ndarray, spread: Spread, trainings: int = 2) -> Estimate:
     """Compare methods by a moderated t: what is known of the spread steadies what few seeds show.
 
-    `differences` is (seeds, images): for each test image whether a is right minus whether b is right,
-    or a difference of such differences, with `trainings` in each; of one training, whether it is right,
-    for its accuracy. The variance between seeds is
-    squeezed as in Smyth 2004, "Linear models and empirical Bayes methods for assessing differential
-    expression", doi:10.2202/1544-6115.1027, towards that of `spread` and the choice of test images, and
-    is never below what that choice alone makes.
+    `differences` is (seeds, images): for each test image whether a is right minus whether b is right. It
+    may also be a difference of such differences, of four `trainings` for each seed, or whether one
+    training is right, for its accuracy. The variance between seeds is squeezed as in Smyth 2004, "Linear
+    models and empirical Bayes methods for assessing differential expression",
+    doi:10.2202/1544-6115.1027, towards what `spread` and the choice of test images would make, and is
+    never below what that choice alone makes.
     """
     seeds, images = differences.shape
-    sampling = float(differences.var(axis=1, dtype=float).mean()) / images
-    image_variance = _image_variance(differences) if seeds > 1 else 0.0
-    sampling = max(0.0, sampling - image_variance)
-    expected = sampling + trainings * spread.std**2
     by_seed = differences.mean(axis=1, dtype=float)
+    image_variance = _image_variance(differences) if seeds > 1 else 0.0
+    of_images = float(_mean_square(differences) - np.square(by_seed).mean()) / images
+    sampling = max(0.0, of_images - image_variance)
+    expected = sampling + trainings * spread.std**2
     squares = float(np.square(by_seed - by_seed.mean()).sum())
     known = spread.degrees_of_freedom
     variance = max((known * expected + squares) / (known + seeds - 1), sampling)
@@ -119,33 +133,35 @@ def _image_variance(differences: np.ndarray) -> float:
     """The variance of the mean difference by the choice of test images: that between images, less what
     the luck of training, over these seeds, adds to it."""
     seeds, images = differences.shape
-    between = differences.mean(axis=0, dtype=float).var(ddof=1)
-    within = differences.var(axis=0, ddof=1, dtype=float).mean() / seeds
+    by_image = differences.mean(axis=0, dtype=float)
+    between = by_image.var(ddof=1)
+    within = (_mean_square(differences) - np.square(by_image).mean()) / (seeds - 1)
     return max(0.0, float(between - within) / images)
 
 
+def _mean_square(values: np.ndarray) -> float:
+    return float(np.square(values).mean())
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's adjustment over all p values that are numbers; NaN stays NaN."""
+    """The p values of one family after Holm's adjustment, in the same order (Holm 1979, "A simple
+    sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6:65-70)."""
     values = np.array(p_values, dtype=float)
-    tested = ~np.isnan(values)
-    if tested.any():
-        values[tested] = multipletests(values[tested], method="holm")[1]
-    return values.tolist()
+    order = values.argsort()
+    left = np.arange(len(values), 0, -1)  # how many hypotheses are not rejected yet
+    adjusted = np.empty_like(values)
+    adjusted[order] = np.maximum.accumulate(values[order] * left).clip(max=1)
+    return adjusted.tolist()
 
 
 # --- Two trained models ------------------------------------------------------------------------
 
 
-def mcnemar_exact(only_a: int, only_b: int) -> float:
-    """The two-sided exact McNemar test's p value, from the images that only one model gets right.
-
-    It compares two trained models, not methods: of the luck of training it knows nothing.
-    """
-    return float(mcnemar([[0, only_a], [only_b, 0]], exact=True).pvalue)
-
-
 def score_interval(only_a: int, only_b: int, images: int) -> tuple[float, float]:
-    """The 95 % interval of two trained models' difference: where Tango's score is within 1.96."""
+    """The 95 % interval of two trained models' difference: where Tango's score is within 1.96.
+
+    It is for other test images alone: of the luck of training it knows nothing.
+    """
     quantile = stats.norm.ppf(1 - SIGNIFICANCE / 2)
     observed = (only_a - only_b) / images
 

@@ -151,9 +151,9 @@ def _more_seeds(evidence: Evidence, total: int, count: int) -> list[Block]:
     margin = say.margin(evidence.settings.equivalence_margin)
     text = say.plural(
         "With {total} seeds instead of {now}, the open contrast would be settled with a probability of "
-        "80 %: a winner if the difference is {margin}, equality if there is none.",
+        "80 %: one ahead, or equal within {margin}.",
         "With {total} seeds instead of {now}, {count} open contrasts would each be settled with a "
-        "probability of 80 %: a winner if the difference is {margin}, equality if there is none.",
+        "probability of 80 %: one ahead, or equal within {margin}.",
         count,
         total=total,
         now=len(seeds),
