@@ -157,6 +157,14 @@ def holm(p_values: Sequence[float]) -> list[float]:
 # --- Two trained models ------------------------------------------------------------------------
 
 
+def mcnemar_exact(only_a: int, only_b: int) -> float:
+    """The two-sided exact McNemar test's p value, from the images that only one model gets right.
+
+    It compares two trained models, not methods: of the luck of training it knows nothing.
+    """
+    return float(mcnemar([[0, only_a], [only_b, 0]], exact=True).pvalue)
+
+
 def score_interval(only_a: int, only_b: int, images: int) -> tuple[float, float]:
     """The 95 % interval of two trained models' difference: where Tango's score is within 1.96.
 
