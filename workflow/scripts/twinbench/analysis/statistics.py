@@ -162,7 +162,8 @@ def mcnemar_exact(only_a: int, only_b: int) -> float:
 
     It compares two trained models, not methods: of the luck of training it knows nothing.
     """
-    return float(mcnemar([[0, only_a], [only_b, 0]], exact=True).pvalue)
+    discordant = only_a + only_b
+    return float(stats.binomtest(only_a, discordant).pvalue) if discordant else 1.0
 
 
 def score_interval(only_a: int, only_b: int, images: int) -> tuple[float, float]:

@@ -64,7 +64,7 @@ def _row(evidence: Evidence, name: ContrastName, pair: Comparison) -> Row:
     return [
         str(name),
         Cell(say.points(pair.difference), 100 * pair.difference),
-        say.interval(pair.difference_low, pair.difference_high, 1),
+        Cell(say.interval(pair.difference_low, pair.difference_high, 1), 100 * pair.difference_low),
         Cell(say.p_value(pair.p_holm), pair.p_holm),
         _verdict(evidence, pair),
     ]
@@ -186,7 +186,10 @@ def _unplanned(evidence: Evidence) -> list[Block]:
         [
             f"{pair.run_a}, {pair.run_b}",
             Cell(say.points(pair.difference), 100 * pair.difference),
-            say.interval(pair.difference_low, pair.difference_high, 1),
+            Cell(
+                say.interval(pair.difference_low, pair.difference_high, 1),
+                100 * pair.difference_low,
+            ),
             ", ".join(say(factor) for factor in pair.factors.split(", ")),
         ]
         for pair in pairs[:_MOST_ROWS]
