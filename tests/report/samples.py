@@ -7,7 +7,7 @@ from analysis.fake_study import CLASS_NAMES
 from twinbench.report.inputs import DataStatistics
 
 ROOT = Path(__file__).parents[2]
-TEMPLATE = ROOT / "workflow" / "report" / "report.md.jinja"
+TEMPLATES = ROOT / "workflow" / "report"
 REFERENCE = ROOT / "config" / "reference.yaml"
 
 PARITY = pd.DataFrame(

@@ -1,18 +1,21 @@
 """The entry scripts, as the rules call them: files in, files out, invalid input in one line."""
 
+import base64
+import io
 import re
 import subprocess
 import sys
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
 from analysis.fake_study import FakeRun, FakeStudy
-from report.samples import AUDIT, PARITY, REFERENCE, ROOT, TEMPLATE, data_statistics
+from report.samples import AUDIT, PARITY, REFERENCE, ROOT, TEMPLATES, data_statistics
 from twinbench.analysis import tables
+from twinbench.analysis.reference import read_reference
 from twinbench.errors import InputError
-from twinbench.report import inputs
 
 # Names that a careless reader of CSV would take for a number or for an empty cell.
 RUNS = {"001": FakeRun(), "NA": FakeRun("tensorflow", weights="synthetic", noise=1)}
@@ -41,23 +44,90 @@ def report(tmp_path_factory) -> Path:
         done = run_entry(script, arguments, directory=fake.directory, **options)
         assert done.returncode == 0, done.stderr
 
-    margin = "equivalence_margin=0.01"
-    texts = [margin, "study=fake", "title=1 | 2", "introduction=Está bien."]
-    report, figures = folder / "report.md", {name: files[name] for name in ("metrics", "figures")}
+    shared = ["equivalence_margin=0.01", "language=en"]
+    texts = ["study=fake", "title=1 | 2 <b>", "introduction=Está *bien*. <i>no</i>"]
+    texts += ["archive_sha256=null"]
+    figures = {name: files[name] for name in ("metrics", "comparisons", "parity", "figures")}
+    page = folder / "report.html"
     step("evaluate_runs.py", output=files["metrics"], log=folder / "evaluate.log")
-    step("compare_runs.py", margin, output=files["comparisons"])
-    step("plot_figures.py", "dpi=50", **figures)
-    step("write_report.py", *texts, **files, reference=REFERENCE, template=TEMPLATE, output=report)
-    return report
+    step("compare_runs.py", shared[0], output=files["comparisons"])
+    step("plot_figures.py", "dpi=50", *shared, reference=REFERENCE, **figures)
+    step(
+        "write_report.py",
+        *[*shared, *texts],
+        **files,
+        reference=REFERENCE,
+        templates=TEMPLATES,
+        output=page,
+    )
+    return folder / "report.md"
 
 
-def test_the_report_has_its_texts_and_each_figure_link_resolves(report):
+def test_the_report_has_its_texts_and_each_link_resolves(report):
     text = report.read_text(encoding="utf-8")
-    assert text.startswith("# 1 | 2\n\nEstá bien.\n")
-    links = re.findall(r"!\[[^]]+]\(([^)]+)\)", text)
-    assert len(links) == len(inputs.FIGURES)
+    assert text.startswith("# 1 | 2 <b>\n\nEstá *bien*.")
+    links = re.findall(r"]\(([^)]+)\)", text)
+    assert {"figures/accuracy.png", "parity.md", "settings.md"} <= set(links)
     assert all(not Path(link).is_absolute() and (report.parent / link).is_file() for link in links)
-    assert "NA (synthetic weights)" in text and "**NOT ACCOUNTED FOR**" in text
+    assert "NA (synthetic weights)" in text
+    assert "**NOT ACCOUNTED FOR**" in (report.parent / "parity.md").read_text(encoding="utf-8")
+
+
+class Page(HTMLParser):
+    """What a page refers to, its ids, and whether its tags are balanced."""
+
+    VOID = ("meta", "img", "br", "link", "input", "hr")
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.references: list[str] = []
+        self.ids: list[str] = []
+        self.tags: list[str] = []
+        self.unbalanced: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in self.VOID:
+            self.tags.append(tag)
+        for name, value in attrs:
+            if name in ("src", "href", "srcset", "action", "data"):
+                self.references.append(value)
+            if name == "id":
+                self.ids.append(value)
+
+    def handle_endtag(self, tag):
+        if not self.tags or self.tags.pop() != tag:
+            self.unbalanced.append(tag)
+
+
+def test_the_page_stands_alone(report):
+    text = (report.parent / "report.html").read_text(encoding="utf-8")
+    page = Page(text)
+    inside = {f"#{name}" for name in page.ids}
+    outside = [each for each in page.references if not each.startswith("data:")]
+    assert set(outside) <= inside and len(set(page.ids)) == len(page.ids)
+    assert not page.unbalanced and not page.tags
+    assert not re.search(r"@import|url\(|fetch\(|XMLHttpRequest", text)
+    assert len(text) < 3_000_000
+
+
+def test_markup_in_a_users_text_stays_text(report):
+    text = (report.parent / "report.html").read_text(encoding="utf-8")
+    assert "<h1>1 | 2 &lt;b&gt;</h1>" in text and "<em>bien</em>" in text
+    assert "<i>no</i>" not in text and "&lt;i&gt;no&lt;/i&gt;" in text
+
+
+def test_the_data_of_the_tables_lie_in_the_page(report):
+    text = (report.parent / "report.html").read_text(encoding="utf-8")
+    found = dict(
+        re.findall(r'download="([^"]+)" href="data:text/csv;charset=utf-8;base64,([^"]*)"', text)
+    )
+    whole = base64.b64decode(found["metrics.csv"])
+    assert whole == (report.parent / "metrics.csv").read_bytes()
+    results = pd.read_csv(io.BytesIO(base64.b64decode(found["results.csv"])), dtype=str)
+    metrics = pd.read_csv(report.parent / "metrics.csv")
+    accuracies = results["test accuracy"].astype(float).tolist()
+    assert accuracies == pytest.approx((100 * metrics["test_accuracy"]).tolist())
 
 
 def test_metrics_have_the_columns_of_the_contract(report):
@@ -79,7 +149,7 @@ def test_a_missing_run_is_named_in_one_line(tmp_path):
 
 
 REFERENCE_OF_A_RUN = {
-    **{"title": "", "note": "", "dataset": "cifar10", "epochs": 1},
+    **{"title": "", "note": "", "dataset": "cifar10", "epochs": 1, "test_images": 1},
     "runs": {"a": {"seconds_per_epoch": 1, "train_loss": 1, "train_accuracy": 1}},
 }
 
@@ -96,12 +166,6 @@ def test_a_faulty_reference_is_named_in_one_line(tmp_path, content, where):
     path = tmp_path / "reference.yaml"
     path.write_text(content)
     with pytest.raises(InputError) as error:
-        inputs.read_reference(path)
+        read_reference(path)
     assert "\n" not in str(error.value)
     assert str(path) in str(error.value) and where in str(error.value)
-
-
-def test_a_missing_figure_is_named(tmp_path):
-    with pytest.raises(InputError) as error:
-        inputs.figure_links(tmp_path, tmp_path)
-    assert "accuracy.png" in str(error.value)

@@ -1,41 +1,48 @@
-"""The report: flaws are named where the numbers stand, sound studies get no warnings."""
+"""What the report says: flaws are named where the numbers stand, sound studies get no warnings."""
 
 import re
 from dataclasses import replace
 
-import pandas as pd
+import numpy as np
 import pytest
 from analysis.fake_study import DATASET, DIAGNOSIS, FOUR, SETTINGS, FakeRun, FakeStudy
-from report.samples import AUDIT, PARITY, REFERENCE, TEMPLATE, data_statistics
-from twinbench.analysis import comparisons, metrics
-from twinbench.report import answer, discussion, inputs, methods, outcomes, provenance, reported
-from twinbench.report.comparisons import comparisons as comparisons_table
-from twinbench.report.comparisons import default_gaps
-from twinbench.report.evidence import Evidence, Table
-from twinbench.report.limits import limits
-from twinbench.report.render import SECTIONS, render
+from report.samples import AUDIT, PARITY, REFERENCE, TEMPLATES, data_statistics
+from twinbench.analysis import comparisons, metrics, study_results, tables
+from twinbench.analysis.reference import read_reference
+from twinbench.config.models import OFFICIAL_ARCHIVE
+from twinbench.language import Language
+from twinbench.report import answer, appendices, mistakes, outcomes, render, repeat, reported
+from twinbench.report.blocks import Block, Bullets, Cell, Folded, Report, Table, Text
+from twinbench.report.caveats import applying
+from twinbench.report.contents import report
+from twinbench.report.contrasts import contrasts, single_seeds
+from twinbench.report.evidence import Evidence
+from twinbench.report.inputs import Given, ReportSettings
 
 CHANCE_LOSS = "ln 10 = 2.303"
 TWINS = {"torch": FakeRun(noise=1), "keras": FakeRun("tensorflow", noise=2)}
+PRETRAINED = FakeRun(weights="imagenet", accuracy=0.9, noise=3)
 COLLAPSED = {**FOUR, "pytorch-pretrained": replace(FOUR["pytorch-pretrained"], collapsed=True)}
+PASSED = {"parity": PARITY.assign(passed=True), "audit": AUDIT.assign(status="same")}
 
 
-def evidence(fake: FakeStudy, **changes) -> Evidence:
-    """The evidence of a fake study without going through files."""
-    models = fake.models
-    class_names, confusions = metrics.confusions(models)
-    texts = {"study": "fake", "title": "A title", "introduction": "An introduction."}
-    settings = inputs.ReportSettings(**dict(fake.settings), **texts, equivalence_margin=0.01)
+def evidence(fake: FakeStudy, *, given: Given | None = None, settings=None, **changes) -> Evidence:
+    """The evidence of a fake study."""
+    folder = fake.directory.parent
+    tables.write(metrics.evaluate(fake.models), folder / "metrics.csv")
+    comparisons.write(comparisons.compare(fake.models, 0.01), folder / "comparisons.csv")
+    texts = {"study": "fake", "title": "A title", "introduction": "", "language": "en"}
+    texts |= {"archive_sha256": OFFICIAL_ARCHIVE, "equivalence_margin": 0.01}
     found = {
-        "settings": settings,
-        "metrics": metrics.evaluate(models),
-        "comparisons": comparisons.compare(models, 0.01),
-        "models": models,
-        "confusions": confusions,
-        "class_names": class_names,
+        "say": Language(),
+        "settings": ReportSettings(**dict(fake.settings), **texts | (settings or {})),
+        "given": given or Given(),
+        "results": study_results.read(
+            fake.directory, fake.settings, folder / "metrics.csv", folder / "comparisons.csv"
+        ),
         "statistics": data_statistics(),
-        "reference": inputs.read_reference(REFERENCE),
-        "figures": {name: f"{name}.png" for name in inputs.FIGURES},
+        "reference": read_reference(REFERENCE),
+        "figures": [],
         "parity": None,
         "audit": None,
     }
@@ -47,197 +54,159 @@ def flawed(folder) -> Evidence:
     return evidence(FakeStudy(folder, COLLAPSED, images=400), parity=PARITY, audit=AUDIT)
 
 
-# --- Flaws -------------------------------------------------------------------------------------
+def every(blocks: list[Block]) -> list[Block]:
+    """The blocks, folded ones too."""
+    folded = [inner for block in blocks if isinstance(block, Folded) for inner in block.blocks]
+    return [*blocks, *(every(folded) if folded else [])]
 
 
-def test_each_flaw_is_a_warning_beside_the_answer_and_a_limit(tmp_path):
-    found = flawed(tmp_path)
-    warnings, weak = answer.warnings(found), limits(found)
-    assert set(warnings) == {"collapsed", "synthetic weights", "parity"}
-    assert set(weak) == {"one seed", "synthetic weights", "collapsed", "confounded", "one device"}
-    for said in (warnings, weak):
-        assert "pytorch-pretrained" in said["collapsed"]
-        assert "tensorflow-pretrained" in said["synthetic weights"]
-    assert all(text in answer.answer(found)[-1] for text in warnings.values())
+def table(blocks: list[Block], name: str) -> list[list[str]]:
+    """The texts of a table's rows."""
+    (found,) = (each for each in every(blocks) if isinstance(each, Table) and each.name == name)
+    return [[c.text if isinstance(c, Cell) else c for c in row] for row in found.rows]
 
 
-def test_sound_runs_get_no_warnings(tmp_path):
-    passed = {"parity": PARITY.assign(passed=True), "audit": AUDIT.assign(status="same")}
-    found = evidence(FakeStudy(tmp_path, TWINS, (0, 1, 2)), **passed)
-    assert answer.warnings(found) == {}
-    assert set(limits(found)) == {"one test split", "one device"}
-    assert (
-        outcomes.notes(found) == discussion.collapses(found) == discussion.next_steps(found) == []
-    )
+def words(blocks: list[Block]) -> str:
+    """The running text of the blocks."""
+    texts = [block.text for block in every(blocks) if isinstance(block, Text)]
+    for block in every(blocks):
+        texts += block.texts if isinstance(block, Bullets) else []
+    return "\n".join(texts)
 
 
-def test_marks_stand_beside_the_name_in_every_table_of_runs(tmp_path):
-    found = flawed(tmp_path)
-    for table in (outcomes.results(found), outcomes.costs(found), reported.reported(found)):
-        names = {row[0].split(" ")[0]: row[0] for row in table.rows}
-        assert names.keys() == FOUR.keys()
-        assert "collapsed" in names["pytorch-pretrained"]
-        assert "synthetic weights" in names["tensorflow-pretrained"]
-        assert names["pytorch-scratch"] == "pytorch-scratch"
-
-
-def test_a_collapse_is_explained_only_where_there_is_one(tmp_path):
-    text = render(TEMPLATE, flawed(tmp_path / "collapsed"))
-    assert DIAGNOSIS in text and CHANCE_LOSS in text
-    assert CHANCE_LOSS not in render(TEMPLATE, evidence(FakeStudy(tmp_path / "sound")))
-
-
-@pytest.mark.parametrize(
-    ("asked", "bfloat16", "warned"),
-    [("auto", ["torch"], True), ("auto", ["torch", "keras"], False), ("float32", ["torch"], False)],
-)
-def test_a_precision_that_auto_chose_for_some_runs_alone_is_a_warning(
-    tmp_path, asked, bfloat16, warned
-):
-    settings = {**SETTINGS, "precision": asked}
-    runs = {name: replace(run, settings=settings) for name, run in TWINS.items()}
-    fake = FakeStudy(tmp_path, runs, images=100)
-    for run in bfloat16:
-        fake.edit_provenance(run, precision="bfloat16")
-    found = answer.warnings(evidence(fake))
-    assert ("precision" in found) == warned
-    if warned:
-        assert "torch (seed 0)" in found["precision"] and "keras" not in found["precision"]
-
-
-ON_GPU = {"compute_capability": "8.0", "driver": "580.95.05", "cuda": "13.0", "cudnn": "9.24.0"}
-ON_GPU["jobs_per_gpu"] = 1
-
-
-def test_twins_on_different_devices_are_a_warning_and_a_limit_in_one_line(tmp_path):
-    fake = FakeStudy(tmp_path, TWINS, images=100)
-    assert "device" not in answer.warnings(evidence(fake))
-    fake.edit_provenance("torch", device="NVIDIA A100", accelerator=ON_GPU)
-    found = evidence(fake)
-    assert "device" in answer.warnings(found) and "confounded" in limits(found)
-    said = limits(found)["different hardware"]
-    assert "NVIDIA A100" in said and "cpu" in said and "\n" not in said
-    assert "one device" not in limits(found)
-    (row,) = comparisons_table(found).rows
-    assert row[0] == "torch, keras (device differs)"
-    assert "framework and device differ" in row[-1]
-
-
-def test_a_pair_in_another_precision_is_named_so(tmp_path):
-    fake = FakeStudy(tmp_path, {"a": FakeRun(), "b": FakeRun(noise=1)}, images=100)
-    fake.edit_provenance("b", precision="bfloat16")
-    (row,) = comparisons_table(evidence(fake)).rows
-    assert row[0] == "a, b (precision differs)"
-    fake.edit_provenance("b", device="another")
-    (row,) = comparisons_table(evidence(fake)).rows
-    assert row[0] == "a, b (device and precision differ)"
-
-
-def test_another_driver_for_one_seed_alone_is_different_hardware(tmp_path):
-    fake = FakeStudy(tmp_path, {"a": FakeRun()}, (0, 1, 2), images=100)
-    for seed, driver in enumerate(["580.95.05", "580.95.05", "535.129.03"]):
-        used = ON_GPU | {"driver": driver}
-        fake.edit_provenance("a", seed, device="NVIDIA A100", accelerator=used)
-    said = limits(evidence(fake))["different hardware"]
-    assert said.count("535.129.03") == said.count("580.95.05") == said.count("A100") == 1
-
-
-def test_a_gpu_that_a_framework_could_not_use_is_a_limit_with_its_cure(tmp_path):
-    fake = FakeStudy(tmp_path, TWINS, (0, 1), images=100)
-    assert "unused GPU" not in limits(evidence(fake))
-    for seed in (0, 1):
-        fake.edit_provenance("keras", seed, device_note="no CUDA; run `make .venv`")
-    assert limits(evidence(fake))["unused GPU"] == "keras: no CUDA; run `make .venv`."
-
-
-def test_a_training_resumed_under_other_conditions_is_a_limit_that_names_them(tmp_path):
-    fake = FakeStudy(tmp_path, TWINS, (0, 1), images=100)
-    assert "resumed inexactly" not in limits(evidence(fake))
-    for seed in (0, 1):
-        fake.edit_provenance("keras", seed, resumed_inexactly=["threads: 1 then, 2 now"])
-    said = limits(evidence(fake))["resumed inexactly"]
-    assert "keras (threads: 1 then, 2 now)." in said and "torch" not in said and "\n" not in said
-
-
-def test_times_of_trainings_that_shared_a_gpu_are_a_limit(tmp_path):
-    fake = FakeStudy(tmp_path, TWINS, images=100)
-    fake.edit_provenance("torch", accelerator=ON_GPU)
-    assert "shared GPU" not in limits(evidence(fake))
-    fake.edit_provenance("torch", accelerator=ON_GPU | {"jobs_per_gpu": 4})
-    assert "4 jobs" in limits(evidence(fake))["shared GPU"]
-
-
-def test_the_software_of_a_gpu_stands_among_the_libraries(tmp_path):
-    fake = FakeStudy(tmp_path, TWINS, images=100)
-    fake.edit_provenance("torch", accelerator=ON_GPU | {"cudnn": None})
-    rows = {row[0]: row[1:] for row in provenance.software(evidence(fake)).rows}
-    assert rows["GPU driver"] == ["580.95.05", "-"] and rows["CUDA"] == ["13.0", "-"]
-    assert "cuDNN" not in rows
-
-
-def test_synthetic_images_are_never_taken_for_cifar10(tmp_path):
-    fake = FakeStudy(tmp_path, TWINS, images=100)
-    for run in TWINS:
-        fake.edit_provenance(run, dataset={**DATASET, "source": "synthetic"})
-    found = evidence(fake)
-    assert "synthetic images" in answer.warnings(found) and "synthetic images" in limits(found)
-    real = evidence(FakeStudy(tmp_path, TWINS, images=100))
-    kinds = {methods.data(each)[0].rpartition(": ")[2] for each in (found, real)}
-    assert len(kinds) == 2
-
-
-def test_a_limit_of_images_is_named(tmp_path):
-    fake = FakeStudy(tmp_path, images=100)
-    limited, full = evidence(fake, statistics=data_statistics(limit=500)), evidence(fake)
-    assert "500" in methods.data(limited)[-1] and "500" in limits(limited)["fewer images"]
-    assert len(reported.reported_limits(limited)) == 1 + len(reported.reported_limits(full))
-
-
-def test_code_with_changes_or_without_a_commit_is_a_limit(tmp_path):
-    fake = FakeStudy(tmp_path, images=100)
-    fake.edit_provenance("pytorch-scratch", git={"commit": "abc", "dirty": True})
-    fake.edit_provenance("tensorflow-scratch", git={"commit": None, "dirty": None})
-    assert {"changed code", "unknown code", "several commits"} <= set(limits(evidence(fake)))
+def markdown(written: Report) -> str:
+    return render.markdown(written, TEMPLATES, "figures")
 
 
 # --- The answer --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("accuracy", "supported"), [(0.7, False), (0.2, True)])
-def test_the_first_place_is_supported_by_the_test_or_not(tmp_path, accuracy, supported):
-    runs = {"a": FakeRun(noise=1), "b": FakeRun(accuracy=accuracy, noise=2)}
-    found = evidence(FakeStudy(tmp_path, runs, images=200))
-    assert answer.first_two(found) == ("a", "b", supported)
+@pytest.mark.parametrize("seeds", [(0,), (0, 1, 2)])
+@pytest.mark.parametrize(
+    "runs",
+    [
+        {"alone": FakeRun()},
+        TWINS,
+        FOUR,
+        COLLAPSED,
+        {name: replace(run, collapsed=True) for name, run in FOUR.items()},
+        {f"run-{n}": FakeRun(noise=n, settings={**SETTINGS, "epochs": n + 3}) for n in range(10)},
+        {"x" * 64: FakeRun(), "y" * 64: replace(PRETRAINED, framework="tensorflow")},
+    ],
+)
+def test_the_answer_is_short_and_without_p_values_and_names_of_runs(tmp_path, runs, seeds):
+    found = answer.answer(evidence(FakeStudy(tmp_path, runs, seeds, 200), **PASSED))
+    assert len(found) >= 1 and sum(len(text.split()) for text in found) <= answer.MOST_WORDS
+    said = " ".join(found)
+    assert "p =" not in said and "p <" not in said
+    if "recipe" not in said:  # of which each run is one
+        assert not any(run in said for run in runs)
 
 
-def test_a_run_beside_collapsed_ones_alone_is_no_winner_over_them(tmp_path):
-    name = "tensorflow-scratch"
-    runs = {run: replace(each, collapsed=run != name) for run, each in FOUR.items()}
-    assert answer.first_two(evidence(FakeStudy(tmp_path, runs))) == (name, None, False)
+def test_a_clear_gap_has_a_side_that_is_ahead(tmp_path):
+    runs = {"scratch": FakeRun(accuracy=0.5), "pretrained": PRETRAINED}
+    first, best = answer.answer(evidence(FakeStudy(tmp_path, runs)))
+    assert re.fullmatch(
+        r"\*\*Scratch or pretrained\?\*\* Pretrained is ahead by \d+\.\d percentage points\.", first
+    )
+    assert "AlexNet in PyTorch (ImageNet weights)" in best
 
 
-def test_several_pairs_are_counted_by_what_they_favour(tmp_path):
-    runs = {
-        "small": FakeRun(accuracy=0.3, noise=1),
-        "large": FakeRun(accuracy=0.33, noise=2),
-        "tuned": FakeRun(accuracy=0.9, noise=3, weights="imagenet"),
+def test_equal_methods_of_one_seed_are_open(tmp_path):
+    (first, _) = answer.answer(evidence(FakeStudy(tmp_path, TWINS)))
+    assert first.startswith("**PyTorch or TensorFlow?** Open:")
+
+
+def test_what_the_runs_cannot_tell_is_not_answered(tmp_path):
+    first, second, _ = answer.answer(evidence(FakeStudy(tmp_path, FOUR)))
+    assert first.startswith("**Scratch or pretrained?** Not answered")
+    assert second.startswith("**PyTorch or TensorFlow?** Open")
+
+
+def test_failures_come_first(tmp_path):
+    first, second, *_ = answer.answer(flawed(tmp_path))
+    assert "do not run the same experiment" in first and "collapsed" in second
+
+
+def test_badges_tell_what_is_doubtful(tmp_path):
+    sound = FakeStudy(tmp_path / "sound", {**TWINS, "tuned": PRETRAINED}, (0, 1, 2), 100)
+    assert all(badge.good for badge in answer.badges(evidence(sound, **PASSED)))
+    doubtful = {
+        badge.text for badge in answer.badges(flawed(tmp_path / "flawed")) if not badge.good
     }
-    found = evidence(FakeStudy(tmp_path, runs))
-    assert answer.wins(found.comparisons, found.pretrained) == (2, 0)
-    assert answer.wins(found.comparisons, lambda run: run == "small") == (0, 2)
-    assert "2 pairs" in answer.answer(found)[0]
+    assert doubtful == {"synthetic weights, not ImageNet's", "parity 1 of 2, FAILS", "1 seed"}
 
 
-@pytest.mark.parametrize("collapsed", [False, True])
-def test_a_single_run_is_reported_without_comparisons(tmp_path, collapsed):
-    found = evidence(FakeStudy(tmp_path, {"alone": FakeRun(collapsed=collapsed)}))
-    assert found.labels["alone"] in answer.answer(found)[0]
-    assert ("collapsed" in answer.answer(found)[0]) == collapsed
-    assert "one device" not in limits(found)
-    steps = discussion.next_steps(found)
-    assert len(steps) == 1 + collapsed and not any("seeds" in step for step in steps)
-    assert "p (Holm)" not in render(TEMPLATE, found)
-    assert reported.reported(found).rows == reported.reported_limits(found) == []
+@pytest.mark.parametrize(
+    ("changes", "settings", "badge"),
+    [
+        ({}, {}, "official CIFAR-10"),
+        ({}, {"archive_sha256": "0" * 64}, "images not from the official archive"),
+        ({"statistics": data_statistics(limit=500)}, {}, "part of the official CIFAR-10"),
+    ],
+)
+def test_the_origin_of_the_images_is_a_badge(tmp_path, changes, settings, badge):
+    found = evidence(FakeStudy(tmp_path, TWINS, images=100), settings=settings, **changes)
+    assert answer.badges(found)[0].text == badge
+
+
+@pytest.mark.parametrize(
+    ("git", "badge", "good"),
+    [
+        ({"commit": "0123456789", "dirty": False}, "commit 0123456, clean", True),
+        ({"commit": "0123456789", "dirty": True}, "commit 0123456 with changes", False),
+        ({"commit": "0123456789", "dirty": None}, "commit 0123456", True),
+        ({"commit": None, "dirty": None}, "unknown version of the code", False),
+    ],
+)
+def test_the_version_of_the_code_is_a_badge(tmp_path, git, badge, good):
+    fake = FakeStudy(tmp_path, {"a": FakeRun()}, images=100)
+    fake.edit_provenance("a", git=git)
+    last = answer.badges(evidence(fake))[-1]
+    assert (last.text, last.good) == (badge, good)
+
+
+# --- Contrasts ---------------------------------------------------------------------------------
+
+
+def test_planned_contrasts_have_verdicts_and_other_pairs_have_none(tmp_path):
+    found = contrasts(evidence(FakeStudy(tmp_path, FOUR)))
+    ((name, *_, verdict),) = table(found, "contrasts")
+    assert name.startswith("PyTorch minus TensorFlow (") and verdict == "open"
+    assert len(table(found, "other-pairs")) == 5
+    assert {"weights, network"} <= {row[-1] for row in table(found, "other-pairs")}
+
+
+def test_one_seed_is_said_to_compare_trained_networks(tmp_path):
+    fake = FakeStudy(tmp_path / "one", TWINS)
+    assert "the two trained networks differ by" in words(contrasts(evidence(fake)))
+    fake = FakeStudy(tmp_path / "three", {**TWINS, "tuned": PRETRAINED}, (0, 1, 2))
+    said = words(contrasts(evidence(fake)))
+    assert "trained networks differ" not in said and "with a probability of" in said
+
+
+def test_what_would_settle_an_open_contrast_is_a_command_with_more_seeds(tmp_path):
+    given = Given(files=["config/my study.yaml"], values={"study": "x"})
+    found = contrasts(evidence(FakeStudy(tmp_path, TWINS, (0, 7), 10_000), given=given))
+    (command,) = (block.text for block in every(found) if type(block).__name__ == "Code")
+    assert command.startswith("snakemake --cores all --configfile 'config/my study.yaml' --config")
+    seeds = re.search(r"seeds=\[([\d, ]+)]", command)
+    assert seeds and seeds[1].startswith("0, 7, 1") and 'study="x"' in command
+
+
+def test_a_contrast_that_no_seeds_would_settle_is_named(tmp_path):
+    found = evidence(FakeStudy(tmp_path, TWINS, images=100))
+    pairs = [replace(pair, seeds_to_settle=np.nan) for pair in found.results.comparisons]
+    found = replace(found, results=replace(found.results, comparisons=pairs))
+    assert "100 test images are too few" in words(contrasts(found))
+
+
+def test_each_seed_alone_is_shown_where_there_are_several(tmp_path):
+    assert single_seeds(evidence(FakeStudy(tmp_path / "one", TWINS))) == []
+    found = single_seeds(evidence(FakeStudy(tmp_path / "two", TWINS, (3, 5))))
+    ((name, *claims),) = table(found, "single-seeds")
+    assert name.startswith("PyTorch minus TensorFlow") and len(claims) == 2
+    assert "of 2 seeds alone" in words(found)
 
 
 def test_with_native_runs_the_effect_of_the_defaults_is_reported(tmp_path):
@@ -247,79 +216,234 @@ def test_with_native_runs_the_effect_of_the_defaults_is_reported(tmp_path):
         for name, run in TWINS.items()
     }
     found = evidence(FakeStudy(tmp_path, TWINS | native))
-    (gap,) = found.default_gaps
-    (row,) = default_gaps(found).rows
-    assert row[2:] == [str(gap.native), str(gap.harmonised), str(gap.defaults)]
-    text = render(TEMPLATE, found)
-    assert all(cell in text for cell in row)
+    assert [part.name for part in report(found).sections].count("defaults") == 1
+    assert len(found.default_gaps) == 1
+
+
+# --- Flaws -------------------------------------------------------------------------------------
+
+
+def test_sound_runs_get_no_caveats_but_that_of_their_device(tmp_path):
+    found = evidence(FakeStudy(tmp_path, TWINS, (0, 1, 2)), **PASSED)
+    assert set(applying(found)) == {"one device"}
+    assert outcomes.collapses(found) == []
+
+
+def test_each_flaw_is_a_caveat(tmp_path):
+    found = applying(flawed(tmp_path))
+    assert set(found) == {"synthetic weights", "few seeds", "one device"}
+    assert "tensorflow-pretrained" in found["synthetic weights"]
+
+
+def test_marks_stand_beside_the_name_in_every_table_of_runs(tmp_path):
+    found = flawed(tmp_path)
+    rows = (
+        table(outcomes.results(found), "results"),
+        table(outcomes.costs(found), "cost"),
+        table(reported.reported(found), "reported"),
+    )
+    for each in rows:
+        names = {row[0].split(" ")[0]: row[0] for row in each}
+        assert names.keys() == FOUR.keys()
+        assert "collapsed" in names["pytorch-pretrained"]
+        assert "synthetic weights" in names["tensorflow-pretrained"]
+        assert names["pytorch-scratch"] == "pytorch-scratch"
+
+
+def test_a_collapse_is_explained_only_where_there_is_one(tmp_path):
+    text = markdown(report(flawed(tmp_path / "collapsed")))
+    assert DIAGNOSIS in text and CHANCE_LOSS in text and "dead ReLUs" in text
+    assert "dead ReLUs" not in markdown(report(evidence(FakeStudy(tmp_path / "sound", TWINS))))
+
+
+def test_collapsed_runs_are_compared_nowhere(tmp_path):
+    runs = {**TWINS, "stuck": replace(TWINS["torch"], collapsed=True, weights="imagenet")}
+    found = contrasts(evidence(FakeStudy(tmp_path, runs)))
+    stuck = [row for row in table(found, "contrasts") if "ImageNet" in row[0]]
+    assert [row[1:] for row in stuck] == [["-", "-", "-", "not compared: collapsed"]]
+    assert not any(isinstance(block, Folded) and "pair" in block.summary for block in found)
+
+
+@pytest.mark.parametrize(
+    ("asked", "bfloat16", "warned"),
+    [("auto", ["torch"], True), ("auto", ["torch", "keras"], False), ("float32", ["torch"], False)],
+)
+def test_a_precision_that_auto_chose_for_some_runs_alone_is_a_caveat(
+    tmp_path, asked, bfloat16, warned
+):
+    settings = {**SETTINGS, "precision": asked}
+    runs = {name: replace(run, settings=settings) for name, run in TWINS.items()}
+    fake = FakeStudy(tmp_path, runs, images=100)
+    for run in bfloat16:
+        fake.edit_provenance(run, precision="bfloat16")
+    found = applying(evidence(fake))
+    assert ("precision" in found) == warned
+    if warned:
+        assert "torch (0)" in found["precision"] and "keras" not in found["precision"]
+
+
+ON_GPU = {"compute_capability": "8.0", "driver": "580.95.05", "cuda": "13.0", "cudnn": "9.24.0"}
+ON_GPU["jobs_per_gpu"] = 1
+
+
+def test_twins_on_different_devices_are_no_planned_contrast_and_a_caveat(tmp_path):
+    fake = FakeStudy(tmp_path, TWINS, images=100)
+    fake.edit_provenance("torch", device="NVIDIA A100", accelerator=ON_GPU)
+    found = evidence(fake)
+    assert found.contrasts == {}
+    assert table(contrasts(found), "other-pairs")[0][-1] == "framework, device"
+    said = applying(found)["different hardware"]
+    assert "NVIDIA A100" in said and "cpu" in said and "\n" not in said
+    assert "one device" not in applying(found)
+
+
+def test_another_driver_for_one_seed_alone_is_different_hardware(tmp_path):
+    fake = FakeStudy(tmp_path, {"a": FakeRun()}, (0, 1, 2), images=100)
+    for seed, driver in enumerate(["580.95.05", "580.95.05", "535.129.03"]):
+        used = ON_GPU | {"driver": driver}
+        fake.edit_provenance("a", seed, device="NVIDIA A100", accelerator=used)
+    said = applying(evidence(fake))["different hardware"]
+    assert said.count("535.129.03") == said.count("580.95.05") == said.count("A100") == 1
+
+
+def test_a_gpu_that_a_framework_could_not_use_is_a_caveat_with_its_cure(tmp_path):
+    fake = FakeStudy(tmp_path, TWINS, (0, 1), images=100)
+    assert "unused GPU" not in applying(evidence(fake))
+    for seed in (0, 1):
+        fake.edit_provenance("keras", seed, device_note="no CUDA; run `make .venv`")
+    assert applying(evidence(fake))["unused GPU"] == "keras: no CUDA; run `make .venv`."
+
+
+def test_a_training_resumed_under_other_conditions_is_a_caveat_that_names_them(tmp_path):
+    fake = FakeStudy(tmp_path, TWINS, (0, 1), images=100)
+    assert "resumed inexactly" not in applying(evidence(fake))
+    for seed in (0, 1):
+        fake.edit_provenance("keras", seed, resumed_inexactly=["threads: 1 then, 2 now"])
+    said = applying(evidence(fake))["resumed inexactly"]
+    assert "keras (threads: 1 then, 2 now)." in said and "torch" not in said and "\n" not in said
+
+
+def test_times_of_trainings_that_shared_a_gpu_are_a_caveat(tmp_path):
+    fake = FakeStudy(tmp_path, TWINS, images=100)
+    fake.edit_provenance("torch", accelerator=ON_GPU)
+    assert "shared GPU" not in applying(evidence(fake))
+    fake.edit_provenance("torch", accelerator=ON_GPU | {"jobs_per_gpu": 4})
+    assert "4 jobs" in applying(evidence(fake))["shared GPU"]
+
+
+def test_synthetic_images_are_never_taken_for_cifar10(tmp_path):
+    fake = FakeStudy(tmp_path, TWINS, images=100)
+    for run in TWINS:
+        fake.edit_provenance(run, dataset={**DATASET, "source": "synthetic"})
+    found = evidence(fake)
+    assert "synthetic images" in applying(found)
+    assert answer.badges(found)[0].text == "synthetic images, not CIFAR-10"
+    assert "cannot be compared" not in words(reported.reported(found))  # no run is in the reference
+
+
+def test_a_limit_of_images_is_named(tmp_path):
+    limited = evidence(FakeStudy(tmp_path, images=100), statistics=data_statistics(limit=500))
+    assert (
+        "500" in words(appendices.settings(limited)) and "500" in applying(limited)["fewer images"]
+    )
+    assert "**Fewer images**" in words(reported.reported(limited))
+
+
+def test_code_with_changes_or_without_a_commit_is_a_caveat(tmp_path):
+    fake = FakeStudy(tmp_path, images=100)
+    fake.edit_provenance("pytorch-scratch", git={"commit": "abc", "dirty": True})
+    fake.edit_provenance("tensorflow-scratch", git={"commit": None, "dirty": None})
+    found = evidence(fake)
+    assert {"changed code", "unknown code", "several commits"} <= set(applying(found))
+    assert answer.badges(found)[-1].text == "several versions of the code"
 
 
 # --- Tables ------------------------------------------------------------------------------------
 
 
 def test_reported_and_measured_numbers_stand_side_by_side(tmp_path):
-    found = evidence(FakeStudy(tmp_path, images=100))
-    rows = {row[0]: row[1:4] for row in reported.reported(found).rows}
-    measured = 100 * found.runs["pytorch-scratch"]["test_accuracy"].item()
-    expected = ["70.93 %", f"{measured:.2f} %", f"{measured - 70.93:.2f}"]
-    assert rows["pytorch-scratch"] == expected
-    (epochs,) = [text for text in reported.reported_limits(found) if "(10 there; 8 here" in text]
-    assert "pytorch-scratch" in epochs
-    assert reported.reported(replace(found, reference=None)).rows == []
+    found = evidence(FakeStudy(tmp_path, images=10_000))
+    rows = {row[0].split(" ")[0]: row for row in table(reported.reported(found), "reported")}
+    # 7,093 of 10,000: Wilson's interval by hand.
+    assert rows["pytorch-scratch"][1] == "70.9 % (70.0 to 71.8)"
+    measured = found.results.accuracies["pytorch-scratch"].mean
+    assert rows["pytorch-scratch"][3] == f"{100 * (measured - 0.7093):.1f} pp"
+    said = words(reported.reported(found))
+    assert "70.93 % and 73.02 % are 2.1 pp apart" in said
+    assert (
+        "pytorch-pretrained had collapsed there" in said and "tensorflow-pretrained had" not in said
+    )
 
 
-def test_settings_that_differ_stand_apart_from_the_shared_ones(tmp_path):
-    found = evidence(FakeStudy(tmp_path, images=100))
-    common = methods.common_settings(found).rows
-    assert common[1:] == [
-        ["`protocol`", "harmonised"],
-        ["`precision`", "float32"],
-        ["`epochs`", "8"],
-    ]
-    expected = ["`learning_rate`", "0.001", "0.0001", "0.001", "0.0001"]
-    assert methods.own_settings(found).rows == [expected]
+def test_runs_of_other_names_have_no_reported_results(tmp_path):
+    assert reported.reported(evidence(FakeStudy(tmp_path, TWINS, images=100))) == []
 
 
-def test_a_failed_parity_check_and_a_failed_audit_stand_out(tmp_path):
-    found = flawed(tmp_path)
-    assert methods.parity(found).rows == [
-        ["forward", "1e-07", "1e-05", "fraction", "rounding"],
-        ["adam", "**1 FAILS**", "1e-05", "fraction", "rounding"],
-    ]
-    loud = "**NOT ACCOUNTED FOR**"
-    assert methods.audited(found).rows[0] == ["padding", "1 (Conv2d)", "2 (Conv2D)", loud, ""]
-    check, audit = methods.parity_findings(found)
-    assert check.startswith("**") and all(word in check for word in ("alexnet", "adam", "forward"))
-    assert audit.startswith("**") and "padding" in audit
+def test_classes_show_what_is_right_and_what_is_confused(tmp_path):
+    fake = FakeStudy(tmp_path, {"a": FakeRun()}, (0, 1), images=400)
+    found = evidence(fake)
+    right = found.results.confusions["a"][0, 0] / 80
+    ((first, cell), *_) = table(mistakes.mistakes(found), "classes")
+    assert first == "airplane" and cell.startswith(f"{100 * right:.0f} %")
+    assert "taken for" in table(mistakes.mistakes(found), "confusions")[0][1]
 
 
-def test_several_cases_share_the_tables_of_parity(tmp_path):
-    parity = pd.concat([PARITY, PARITY[:1].assign(case="vgg16")]).assign(passed=True)
-    audit = pd.concat([AUDIT, AUDIT.assign(case="vgg16")]).assign(status="same")
-    found = evidence(FakeStudy(tmp_path, images=50), parity=parity, audit=audit)
-    assert methods.parity(found).header[1:3] == ["alexnet", "vgg16"]
-    assert [row[1:3] for row in methods.parity(found).rows] == [["1e-07", "1e-07"], ["1", "-"]]
-    assert [row[0] for row in methods.audited(found).rows] == ["loss", "padding"]
-    assert not any("**" in text for text in methods.parity_findings(found))
+def test_a_network_that_is_too_sure_is_said_to_be(tmp_path):
+    # Logits of 6 beside others near 0: confident, and right in seven of ten images.
+    said = words(mistakes.calibration(evidence(FakeStudy(tmp_path, {"a": FakeRun()}))))
+    assert "Surer than they should be: a." in said and "Too unsure" not in said
 
 
-def test_all_that_the_sections_say_is_rendered(tmp_path):
-    found = flawed(tmp_path)
-    text = render(TEMPLATE, found)
-    for name, section in SECTIONS.items():
-        said = section(found)
-        if isinstance(said, Table):
-            said = [cell for row in [said.header, *said.rows] for cell in row]
-        for each in [said] if isinstance(said, str) else said:
-            assert getattr(each, "summary", each) in text or name.startswith("default"), name
+def test_the_software_of_a_gpu_stands_among_the_libraries(tmp_path):
+    fake = FakeStudy(tmp_path, TWINS, images=100)
+    fake.edit_provenance("torch", accelerator=ON_GPU | {"cudnn": None})
+    rows = {row[0]: row[1:] for row in table(repeat.repeat(evidence(fake)), "software")}
+    assert rows["GPU driver"] == ["580.95.05", "-"] and rows["CUDA"] == ["13.0", "-"]
+    assert "cuDNN" not in rows
 
 
-def test_every_table_is_whole_and_no_cell_breaks_it(tmp_path):
-    fake = FakeStudy(tmp_path, COLLAPSED, images=100)
-    fake.edit_provenance("pytorch-scratch", layers=["a | b", "two\nlines"])
-    text = render(TEMPLATE, evidence(fake, parity=PARITY, audit=AUDIT))
-    assert "a \\| b" in text and "two lines" in text
-    tables = re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE)
-    assert len(tables) > 12
-    for table in tables:
-        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1, table
+def test_settings_of_one_run_alone_have_a_table_of_their_own(tmp_path):
+    found = appendices.settings(evidence(FakeStudy(tmp_path, FOUR, images=100)))
+    assert ["`learning_rate`", "0.001", "0.0001", "0.001", "0.0001"] in table(
+        found, "settings-of-runs"
+    )
+    assert ["`epochs`", "8"] in table(found, "settings")
+
+
+def test_a_failed_check_and_setting_stand_out(tmp_path):
+    found = appendices.parity(flawed(tmp_path))
+    assert "**1 FAILS**" in table(found, "parity-checks")[1]
+    assert table(found, "parity-audit")[0][3] == "**NOT ACCOUNTED FOR**"
+    assert words(found).count("**") == 4  # both findings
+
+
+# --- The whole ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("runs", [{"alone": FakeRun()}, TWINS, FOUR, COLLAPSED])
+@pytest.mark.parametrize("seeds", [(0,), (0, 1, 2, 3, 4)])
+def test_no_heading_is_without_content_and_nothing_is_said_twice(tmp_path, runs, seeds):
+    written = report(evidence(FakeStudy(tmp_path, runs, seeds, 200), **PASSED))
+    text = markdown(written)
+    assert not re.search(r"^#.*\n+(#|\Z)", text, flags=re.MULTILINE)
+    sentences = re.findall(r"[^.|\n]{40,}\.", re.sub(r"\|.*\|", "", text))
+    assert len(sentences) == len(set(sentences))
+    assert "nan" not in re.sub(r"[a-z]nan|nan[a-z]", "", text.lower())
+
+
+def test_a_study_of_hundreds_of_trainings_has_a_report_that_can_be_read(tmp_path):
+    runs = {
+        f"run-{n}": FakeRun(noise=n, settings={**SETTINGS, "learning_rate": 0.001 * n})
+        for n in range(1, 11)
+    }
+    written = report(evidence(FakeStudy(tmp_path, runs, range(30), 50)))
+    text = markdown(written)
+    assert len(text) < 40_000 and all(len(line) < 2_000 for line in text.splitlines())
+
+
+def test_numbers_have_the_digits_that_their_interval_supports():
+    say = Language()
+    assert say.estimate(0.70931, 0.70031, 0.71811) == "70.9 % (70.0 to 71.8)"
+    assert say.estimate(0.7, 0.51234, 0.84321) == "70 % (51 to 84)"
+    assert say.estimate(0.70931, 0.70921, 0.70944) == "70.93 % (70.92 to 70.94)"
+    assert say.estimate(0.5, np.nan, np.nan) == "50.0 %"

@@ -127,12 +127,12 @@ def _settling(evidence: Evidence) -> list[Block]:
         return []
     needed = [pair.seeds_to_settle for pair in open_ones.values()]
     found: list[Block] = []
-    if hopeless := sum(np.isnan(seeds) or seeds <= evidence.seeds for seeds in needed):
+    if hopeless := sum(np.isnan(seeds) for seeds in needed):
         found.append(
             Text(
                 say(
-                    "For {count} of {all} open contrasts more seeds would not settle whether the "
-                    "difference reaches {margin}: {images} test images are too few.",
+                    "{count} of {all} open contrasts would stay open with as many as 100 seeds: {images} test "
+                    "images are too few to tell so small a difference, or the margin of {margin} too narrow.",
                     count=hopeless,
                     all=len(open_ones),
                     margin=say.margin(evidence.settings.equivalence_margin),
@@ -140,7 +140,7 @@ def _settling(evidence: Evidence) -> list[Block]:
                 )
             )
         )
-    useful = [int(seeds) for seeds in needed if seeds > evidence.seeds]
+    useful = [int(seeds) for seeds in needed if not np.isnan(seeds)]
     if useful:
         found += _more_seeds(evidence, max(useful), len(useful))
     return [Folded(say("What would settle the open ones"), found)]
@@ -263,9 +263,11 @@ def single_seeds(evidence: Evidence) -> list[Block]:
     if evidence.seeds == 1 or not pairs:
         return []
     claims = {name: list(_claims(evidence, pair)) for name, pair in pairs.items()}
+    # Those first whose seeds disagree.
+    order = sorted(claims, key=lambda name: -len({winner for _, winner in claims[name]}))
     sentences = [
-        _claimed(evidence, name, pairs[name], [claim for _, claim in found])
-        for name, found in list(claims.items())[:_MOST_DETAILS]
+        _claimed(evidence, name, pairs[name], [winner for _, winner in claims[name]])
+        for name in order[:_MOST_DETAILS]
     ]
     explained = say(
         "A study of one seed compares two trained networks, and McNemar's test, which knows nothing of "
@@ -277,9 +279,7 @@ def single_seeds(evidence: Evidence) -> list[Block]:
             say("contrast"),
             *(say("seed {seed}", seed=seed) for seed in evidence.results.seeds),
         ]
-        rows: list[Row] = [
-            [str(name), *(cell for cell, _ in found)] for name, found in claims.items()
-        ]
+        rows: list[Row] = [[str(name), *(cell for cell, _ in claims[name])] for name in order]
         blocks.append(Table("single-seeds", header, rows[:_MOST_ROWS]))
     return blocks
 
