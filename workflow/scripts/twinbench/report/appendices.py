@@ -183,7 +183,7 @@ def _networks(evidence: Evidence) -> list[Block]:
             [
                 Table(
                     f"network-{number}",
-                    ["", say("layer")],
+                    [say("number"), say("layer")],
                     [[str(place), layer] for place, layer in enumerate(each.layers, 1)],
                 )
             ],

@@ -73,7 +73,9 @@ def _environment(templates: Path, autoescape: bool = False) -> jinja2.Environmen
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"cell": _cell, "kind": lambda block: type(block).__name__}
+    environment.filters["cell"] = _cell
+    environment.filters["text"] = _text
+    environment.filters["kind"] = lambda block: type(block).__name__
     return environment
 
 
