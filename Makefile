@@ -21,7 +21,7 @@ IMAGE := localhost/twinbench
 
 demo: .venv  ## the whole study on synthetic images, offline, in minutes
 	snakemake --cores all --configfile config/demo.yaml
-	@echo "The report: results/demo/report.md"
+	@echo "The report: results/demo/report.html"
 
 test: .venv/installed-dev  ## the fast tests
 	python -m pytest -n $(TEST_PROCESSES) --dist loadgroup
