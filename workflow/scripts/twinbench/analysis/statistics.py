@@ -52,8 +52,9 @@ class Estimate:
 
     def interval(self, confidence: float = 1 - SIGNIFICANCE) -> tuple[float, float]:
         """The interval for new trainings and new test images."""
-        half = special.stdtrit(self.degrees_of_freedom, (1 + confidence) / 2) * self.standard_error
-        return self.difference - float(half), self.difference + float(half)
+        quantile = float(special.stdtrit(self.degrees_of_freedom, (1 + confidence) / 2))
+        half = quantile * self.standard_error
+        return self.difference - half, self.difference + half
 
     def p_value(self) -> float:
         """Two-sided, of "the methods are equally accurate"."""
