@@ -115,22 +115,22 @@ def test_a_new_pair_of_trainings_goes_the_same_way_as_often_as_said():
 # --- How many seeds would settle it ----------------------------------------------------------
 
 
-@pytest.mark.parametrize("image_variance", [0, 0.05])
+@pytest.mark.parametrize("image_variance", [0, 0.02])
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_so_many_seeds_settle_what_is_open_in_four_of_five_studies(seeds, image_variance):
-    """Studies of 1.0 variance between seeds, whatever the true difference; margin 2."""
+    """Studies with a variance of 1 between seeds, of any true difference; margin 1."""
     random = np.random.default_rng(0)
     settled = []
     image_known = image_variance * (seeds > 1)
-    for _ in range(3000):
-        on_these_images = random.uniform(-4, 4)
+    for _ in range(2000):
+        on_these_images = random.uniform(-6, 6)
         d = on_these_images + random.normal(0, 1, 100)
         now = _estimate(d[:seeds], image_known)
-        if now.p_value() < 0.05 or now.equivalence_p(2) < 0.05:
+        if now.p_value() < 0.05 or now.equivalence_p(1) < 0.05:
             continue
-        later = _estimate(d[: now.seeds_to_settle(2)], image_known)
-        settled.append(later.p_value() < 0.05 or later.equivalence_p(2) < 0.05)
-    assert len(settled) > 300 and 0.78 < np.mean(settled) < 0.97
+        later = _estimate(d[: now.seeds_to_settle(1)], image_known)
+        settled.append(later.p_value() < 0.05 or later.equivalence_p(1) < 0.05)
+    assert len(settled) > 300 and 0.75 < np.mean(settled) < 0.9
 
 
 def _estimate(d: np.ndarray, image_variance: float) -> Estimate:
