@@ -40,7 +40,8 @@ def test_the_moderated_t_is_that_of_the_formula(seeds, spread):
     nu = spread.degrees_of_freedom
     s2 = np.var(means, ddof=1) if seeds > 1 else 0.0
     pooled = max((nu * prior + (seeds - 1) * s2) / (nu + seeds - 1), of_images - image)
-    error = np.sqrt(pooled / seeds + image)
+    unseen = 1.959964**2 / images**2
+    error = np.sqrt(pooled / seeds + image + unseen)
     t = stats.t(nu + seeds - 1)
 
     assert found.standard_error == pytest.approx(error)
@@ -55,7 +56,7 @@ def test_the_moderated_t_is_that_of_the_formula(seeds, spread):
 def test_the_spread_of_few_seeds_is_squeezed_by_hand():
     # Three seeds with d = 1, 0, 1 on every image, so no sampling: s2 = 1/3, s0^2 = 2 * 0.5^2 = 1/2,
     # pooled (4/2 + 2/3) / 6 = 4/9, SE^2 = 4/27, t = (2/3) / sqrt(4/27) = sqrt(3) with 6 degrees.
-    d = np.repeat(np.array([[1], [0], [1]], dtype=np.int8), 50, axis=1)
+    d = np.repeat(np.array([[1], [0], [1]], dtype=np.int8), 10_000, axis=1)
     found = moderated(d, Spread(0.5, 4))
     assert found.standard_error == pytest.approx(np.sqrt(4 / 27))
     assert found.p_value() == pytest.approx(2 * stats.t.sf(np.sqrt(3), 6))
@@ -78,6 +79,15 @@ def test_no_spread_between_seeds_is_no_certainty(seeds, gap):
     found = moderated(d, TWINS)
     assert found.standard_error > 0.0005
     assert 0 < found.p_value() <= 1 and np.isfinite(found.interval()).all()
+
+
+def test_few_images_without_disagreement_do_not_pass_for_equivalence():
+    """Nobody saw the images on which the methods differ: on 200 they could be 2 %, on 10,000 not."""
+    few, many = (moderated(np.zeros((20, n), dtype=np.int8), TWINS) for n in (200, 10_000))
+    assert few.equivalence_p(0.01) > 0.05 > many.equivalence_p(0.01)
+    # With nothing else in it, the interval is that of the score: z^2 / n.
+    alone = moderated(np.zeros((20, 200), dtype=np.int8), Spread(0.0, 1e6))
+    assert alone.interval() == pytest.approx(statistics.score_interval(0, 0, 200), rel=0.02)
 
 
 def test_the_choice_of_images_is_in_the_interval_however_many_seeds_agree():
