@@ -251,15 +251,16 @@ def example() -> str:
     return "\n".join(
         [
             f"- **PyTorch or TensorFlow?** {verdict.capitalize()}: the networks from scratch end "
-            f"{SAY.number(100 * abs(twins.difference), 1)} percentage points (pp) apart, but the methods may "
-            f"differ by anything from {SAY.interval(low, high, 1)}.",
+            f"{SAY.number(100 * abs(twins.difference), 1)} percentage points (pp) apart, but the "
+            f"methods may differ by anything from {SAY.interval(low, high, 1)}.",
             f"- **Scratch or pretrained?** {gain_verdict.capitalize()} by {measured(gain)}, "
             "for VGG16 in a [shorter study](docs/results.md); below, the networks differ too.",
             "- **The 10 %?** A collapsed training, not a weak network: [why](docs/course-report.md).",
             "",
-            "![Test accuracy of each run with its interval, beside the course report's](docs/images/example.png)",
+            "![Test accuracy of each run, beside the course report's](docs/images/example.png)",
             "",
-            "| run | network | initial weights | test accuracy (95 %) | [course report](config/reference.yaml) |",
+            "| run | network | initial weights | test accuracy (95 %) "
+            "| [course report](config/reference.yaml) |",
             "| --- | --- | --- | --- | --- |",
             *rows,
         ]
