@@ -141,6 +141,8 @@ def test_the_files_that_a_page_names_are_there(page):
 @pytest.mark.parametrize("page", GUIDES, ids=name)
 def test_the_settings_that_a_page_shows_are_valid(page):
     for block in blocks(page, "yaml"):
+        if "..." in block:
+            continue
         shown = yaml.safe_load(block)
         for run in (shown.get("runs") or {}).values():
             run.pop("model", None)  # of a network that the page adds
