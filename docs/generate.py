@@ -255,7 +255,8 @@ def example() -> str:
             f"methods may differ by anything from {SAY.interval(low, high, 1)}.",
             f"- **Scratch or pretrained?** {gain_verdict.capitalize()} by {measured(gain)}, "
             "for VGG16 in a [shorter study](docs/results.md); below, the networks differ too.",
-            "- **The 10 %?** A collapsed training, not a weak network: [why](docs/course-report.md#the-10--in-a-minute).",
+            "- **The course report's 10 %?** A collapsed training, not a weak network: "
+            "[why](docs/course-report.md#the-10--in-a-minute).",
             "",
             "![Test accuracy of each run, beside the course report's](docs/images/example.png)",
             "",
