@@ -68,9 +68,10 @@ lint-images: .venv/installed  ## the image recipe, with hadolint
 format: .venv/installed-dev  ## fixes formatting
 	ruff format . && ruff check --fix . && snakefmt Snakefile workflow
 
-generate: .venv/installed  ## the config's schema, the table of its keys, and the list of the workflow's files
+generate: .venv/installed  ## the config's schema, the table of its keys, the list of the workflow's files, the pages' numbers
 	PYTHONPATH=workflow/scripts python -m twinbench.config.schema workflow/schemas/config.schema.yaml config/README.md
 	git ls-files --cached --others --exclude-standard 'workflow/scripts/*.py' workflow/report 'envs/*.yaml' | LC_ALL=C sort > workflow/files.txt
+	PYTHONPATH=workflow/scripts python docs/generate.py
 
 .venv: .venv/installed $(if $(filter yes,$(GPU)),.venv/tensorflow/installed)  ## the environment alone, for GPUs too where there is a driver or with GPU=yes
 
