@@ -93,9 +93,10 @@ def contrasts(
 def _row_texts(
     results: StudyResults, pairs: list[Comparison], say: Language
 ) -> tuple[list[str], list[str]]:
-    """What stands left and right of each contrast."""
+    """What stands left and right of each contrast: what both runs have, unless the sides differ too."""
+    one = len({sides(results, pair, say) for pair in pairs}) == 1
     left = [
-        "\n".join(wrapped(part, _LETTERS) for part in (name.sides, name.context) if part)
+        wrapped(name.context if one and name.context else str(name), _LETTERS)
         for name in naming.contrast_names(results, pairs, say)
     ]
     return left, [wrapped(_verdict(results, pair, say), _LETTERS) for pair in pairs]
