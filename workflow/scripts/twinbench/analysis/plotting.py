@@ -36,6 +36,7 @@ GREY, BAND = "#666666", "#E4E4E4"
 _COLOURS = {"pytorch": "#D55E00", "tensorflow": "#0072B2"}
 _FURTHER_COLOURS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "h", "*")
+_MOST_COLOURS = 5000  # of an image that a palette can show
 _LETTERS_IN_WIDTH = 115
 
 _RC: dict[Any, Any] = {
@@ -131,9 +132,11 @@ def save(draw: Callable[[], Figure], stem: Path, dpi: int) -> None:
             figure.set_dpi(dpi)
             canvas = FigureCanvasAgg(figure)
             canvas.draw()
-            # A palette makes the file a third as large.
             image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-            image.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+            # A palette makes the file a third as large, but spoils photographs.
+            if image.getcolors(_MOST_COLOURS):
+                image = image.quantize(256, dither=Image.Dither.NONE)
+            image.save(path, optimize=True)
 
 
 def new_figure(height: float) -> Figure:
@@ -219,17 +222,11 @@ class _Numbers(Formatter):
 
 
 def number_axis(axis: Axis, say: Language, factor: float = 1, unit: str = "") -> None:
-    """Write the ticks of an axis in the reader's language."""
+    """Round ticks, `factor` times their values, in the reader's language."""
+    axis.set_major_locator(MaxNLocator(nbins=7, steps=(1, 2, 5, 10)))
     axis.set_major_formatter(_Numbers(say, factor, unit))
 
 
 def percent_axis(axis: Axis, say: Language) -> None:
     """An axis of fractions, as percentages."""
-    axis.set_major_locator(MaxNLocator(nbins=7, steps=(1, 2, 5, 10)))
     number_axis(axis, say, 100, " %")
-
-
-def whole_axis(axis: Axis, say: Language) -> None:
-    """An axis of numbers such as those of epochs."""
-    axis.set_major_locator(MaxNLocator(integer=True))
-    number_axis(axis, say)

@@ -30,7 +30,7 @@ from twinbench.errors import InputError
 from twinbench.language import Language
 
 _MOST_RUNS = 10
-_LETTERS = 32  # of a line above a panel
+_LETTERS = 28  # of a line above a panel
 _LETTERS_OF_A_CLASS = 15
 _WRITTEN = 0.02  # the least fraction that a confusion matrix has in figures
 _FEWEST_IN_A_BIN = 10

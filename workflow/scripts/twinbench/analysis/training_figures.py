@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from twinbench.analysis.plotting import (
     GREY,
@@ -18,7 +18,6 @@ from twinbench.analysis.plotting import (
     panels,
     percent_axis,
     some_of,
-    whole_axis,
     wrapped,
     write_note,
 )
@@ -28,7 +27,7 @@ from twinbench.language import Language, translatable
 _FEWEST_EPOCHS = 3  # fewer are points, not a curve
 _MOST_RUNS, _MOST_RUNS_IN_ONE = 20, 10
 _FAR_APART = 10  # times that differ so much need a logarithmic axis
-_LETTERS = 38  # of a line in a legend of two columns
+_LETTERS = 28  # of a line in a legend of two columns
 # Seconds in a unit of time, and from how many on it is used.
 _UNITS = (
     (3600, 3 * 3600, translatable("hours of training")),
@@ -61,13 +60,14 @@ def learning_curves(
     figure, axes = panels(len(groups), 2.1, names, say("epoch"), say("accuracy"))
     changed = False
     for ax, group in zip(axes, groups.values(), strict=True):
-        for run in group:
-            _draw_history(ax, found[run], drawn[run], below=run != group[-1])
+        for above, run in enumerate(reversed(group)):
+            _draw_history(ax, found[run], drawn[run], above)
         changed |= _mark_changes(ax, found[group[0]], say)
         handles = [_handle(drawn[run]) for run in group]
         ax.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1))
         percent_axis(ax.yaxis, say)
-        whole_axis(ax.xaxis, say)
+        number_axis(ax.xaxis, say)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     if changed:  # room for the words below the curves
         low, high = axes[0].get_ylim()
         axes[0].set_ylim(low - 0.2 * (high - low), high)
@@ -81,18 +81,19 @@ def learning_curves(
     return figure
 
 
-def _draw_history(ax: Axes, history: pd.DataFrame, look: Look, below: bool) -> None:
-    """Training and validation; `below`: a twin, whose curves may coincide, is drawn on top."""
+def _draw_history(ax: Axes, history: pd.DataFrame, look: Look, above: int) -> None:
+    """Training and validation; `above` so many twins are drawn, whose curves may coincide."""
     table = history.groupby("epoch")[["train_accuracy", "validation_accuracy"]]
     mean, low, high = table.mean(), table.min(), table.max()
-    dots = (0 if below else 2, (1, 3))  # those of twins alternate
+    dots = (2 * above, (1, 3))  # those of twins alternate
     ax.plot(mean.index, mean["train_accuracy"], linestyle=dots, color=look.colour)
     ax.plot(
         mean.index,
         mean["validation_accuracy"],
         look.line,
-        linewidth=_width(below),
-        markersize=9 if below else 5,
+        linewidth=_width(above),
+        markersize=5 + 4 * above,
+        zorder=3 - 0.1 * above,
         markevery=max(1, len(mean) // 6),
         **look.marks,
     )
@@ -158,18 +159,18 @@ def accuracy_time(
             mean["validation_accuracy"],
             look.line,
             color=look.colour,
-            linewidth=_width(look.group in groups[place + 1 :]),
+            linewidth=_width(groups[place + 1 :].count(look.group)),
         )
         end = results.accuracies[run].mean
         ax.plot(total / size, end, markersize=9, linestyle="none", **look.marks)
+    percent_axis(ax.yaxis, say)
+    number_axis(ax.xaxis, say)
     if max(totals) > _FAR_APART * min(totals):
         ax.set_xscale("log")
         ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.xaxis.set_minor_formatter(NullFormatter())
     else:
         ax.set_xlim(left=0)
-    percent_axis(ax.yaxis, say)
-    number_axis(ax.xaxis, say)
     ax.set_xlabel(say(unit))
     ax.set_ylabel(say("accuracy"))
     figure.legend(
@@ -188,9 +189,9 @@ def accuracy_time(
 # --- Both --------------------------------------------------------------------------------------
 
 
-def _width(below: bool) -> float:
-    """Of two curves that may coincide the lower one is wide, so that both are seen."""
-    return 2.8 if below else 1.3
+def _width(above: int) -> float:
+    """Of curves that may coincide those below others are wider, so that all are seen."""
+    return 1.3 + 1.5 * above
 
 
 def _legend_name(look: Look) -> str:
