@@ -6,7 +6,7 @@ lines are dashed and markers filled or hollow by the initial weights.
 
 import json
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +36,7 @@ GREY, BAND = "#666666", "#E4E4E4"
 _COLOURS = {"pytorch": "#D55E00", "tensorflow": "#0072B2"}
 _FURTHER_COLOURS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "h", "*")
-_MOST_COLOURS = 5000  # of an image that a palette can show
+_MOST_COLOURS = 8000  # of an image that a palette can show
 _LETTERS_IN_WIDTH = 115
 
 _RC: dict[Any, Any] = {
@@ -215,10 +215,10 @@ class _Numbers(Formatter):
     def __init__(self, say: Language, factor: float, unit: str) -> None:
         self._say, self._factor, self._unit = say, factor, unit
 
-    def __call__(self, value: float, place: int | None = None) -> str:
-        values = np.asarray(self.locs) * self._factor
-        decimals = next((d for d in range(6) if np.allclose(values, values.round(d), atol=1e-7)), 6)
-        return self._say.number(value * self._factor, decimals) + self._unit
+    def format_ticks(self, values: Sequence[float]) -> list[str]:
+        shown = np.asarray(values) * self._factor
+        decimals = next((d for d in range(6) if np.allclose(shown, shown.round(d), atol=1e-7)), 6)
+        return [self._say.number(value, decimals) + self._unit for value in shown]
 
 
 def number_axis(axis: Axis, say: Language, factor: float = 1, unit: str = "") -> None:
