@@ -12,6 +12,7 @@ import pytest
 from analysis.fake_study import CLASS_NAMES, FINE_TUNING, FOUR, SETTINGS, FakeRun, FakeStudy
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 from support import SCRIPTS
@@ -227,6 +228,14 @@ def test_numbers_are_written_as_in_the_language(four, monkeypatch, name):
     assert not [text for text in words if re.search(r"\d\.\d", text)]
 
 
+def test_ticks_have_as_many_decimals_as_they_need():
+    ax = Figure().subplots()
+    for end, labels in ((0.005, ["0,0", "0,1", "0,2"]), (0.05, ["0", "1", "2"])):
+        ax.set_xlim(0, end)
+        plotting.number_axis(ax.xaxis, Language("es"), 100)
+        assert [label.get_text() for label in ax.get_xticklabels()][:3] == labels
+
+
 @pytest.mark.parametrize(
     ("runs", "seeds"),
     [(HOSTILE, range(2)), (FOUR, range(5)), (TEN, range(1)), ({"a": FakeRun()}, range(1))],
@@ -333,19 +342,28 @@ def test_the_diagonal_of_a_confusion_matrix_is_blank(four, monkeypatch):
         assert shown.any() and not shown.diagonal().any()
 
 
-def test_pictures_are_of_images_that_one_run_or_no_run_gets_right(four):
-    results, split = four.results, four.split
+@pytest.mark.parametrize("images", [24, IMAGES])
+def test_pictures_are_of_images_that_one_run_or_no_run_gets_right(tmp_path, images):
+    data = data_of(tmp_path, images=images)
+    results, split = data.results, data.split
     looks = plotting.looks(results, Language())
-    first, second, none = picture_rows(results, looks, split, Language())
+    rows = picture_rows(results, looks, split, Language())
     a, b = (results.correct[name][0] for name in TWINS)
     no_one = ~np.any([right[0] for right in results.correct.values()], axis=0)
-    for row, expected in ((first, a & ~b), (second, b & ~a), (none, no_one)):
+    kinds = {"Only PyTorch is right (AlexNet, from scratch)": a & ~b}
+    kinds |= {"Only TensorFlow is right (AlexNet, from scratch)": b & ~a}
+    kinds |= {"All runs are wrong": no_one}
+    assert [row.title for row in rows] == [title for title, found in kinds.items() if found.any()]
+    for row in rows:
+        expected = kinds[row.title]
         assert len(row.images) == min(6, expected.sum())
+        assert (
+            set(zip(row.classes, row.mistakes, strict=True)) & {(c, c) for c in CLASS_NAMES}
+            == set()
+        )
         for image, label in zip(row.images, row.classes, strict=True):
             (place,) = np.flatnonzero((split.images == image).all(axis=(1, 2, 3)))
             assert expected[split.sample_ids[place]] and label == CLASS_NAMES[split.labels[place]]
-    assert "PyTorch" in first.title and "TensorFlow" in second.title
-    assert all(label != mistake for label, mistake in zip(none.classes, none.mistakes, strict=True))
 
 
 def test_a_split_that_lacks_a_predicted_image_is_refused(four):

@@ -6,9 +6,11 @@ lines are dashed and markers filled or hollow by the initial weights.
 
 import json
 import textwrap
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -89,26 +91,28 @@ class Look:
 
 def looks(results: StudyResults, say: Language) -> dict[str, Look]:
     """How each run looks: in the order of the config, but twins side by side."""
-    frameworks = list(dict.fromkeys(each.provenance.framework for each in results.first.values()))
+    frameworks = dict.fromkeys(model.provenance.framework for model in results.first.values())
     further = [name for name in frameworks if name not in _COLOURS]
-    colours = _COLOURS | {
-        name: _FURTHER_COLOURS[place % len(_FURTHER_COLOURS)] for place, name in enumerate(further)
-    }
+    colours = _COLOURS | dict(zip(further, cycle(_FURTHER_COLOURS), strict=False))
     groups: dict[tuple, int] = {}
-    members: set[tuple] = set()
+    repetitions: Counter[tuple] = Counter()
     found = {}
     for run, model in results.first.items():
-        provenance, number = model.provenance, 0
+        provenance = model.provenance
         settings = {name: value for name, value in provenance.settings.items() if name != "device"}
-        alike = (provenance.model, provenance.weights.source, provenance.weights.file)
-        recipe = (*alike, json.dumps(settings, sort_keys=True))
-        while (*recipe, number, provenance.framework) in members:  # the same settings again
-            number += 1
-        members.add((*recipe, number, provenance.framework))
+        recipe = (
+            provenance.model,
+            provenance.weights.source,
+            provenance.weights.file,
+            json.dumps(settings, sort_keys=True),
+        )
+        same = (provenance.framework, *recipe)
+        group = (*recipe, repetitions[same])
+        repetitions[same] += 1
         found[run] = Look(
             name=naming.marked(results, run, say),
             colour=colours[provenance.framework],
-            group=groups.setdefault((*recipe, number), len(groups)),
+            group=groups.setdefault(group, len(groups)),
             pretrained=provenance.weights.source != "none",
             hollow=provenance.weights.source == "synthetic",
         )
