@@ -162,15 +162,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
 # --- Two trained models ------------------------------------------------------------------------
 
 
-def mcnemar_exact(only_a: int, only_b: int) -> float:
-    """The two-sided exact McNemar test's p value, from the images that only one model gets right.
-
-    It compares two trained models, not methods: of the luck of training it knows nothing.
-    """
-    discordant = only_a + only_b
-    return float(stats.binomtest(only_a, discordant).pvalue) if discordant else 1.0
-
-
 def score_interval(only_a: int, only_b: int, images: int) -> tuple[float, float]:
     """The 95 % interval of two trained models' difference: where Tango's score is within 1.96.
 
