@@ -381,4 +381,17 @@ def test_a_failing_parity_check_is_red_and_named(four, monkeypatch):
         line.get_xdata()[0] for line in found.figure.axes[0].lines if len(line.get_xdata()) == 1
     ]
     assert all(low < point < high for point in points)
-    assert {"0", "∞"} <= set(found.words)
+    assert {"0", "> 10"} <= set(found.words)
+
+
+@pytest.mark.parametrize("error", [0, 1e-30, 1e-7, 1, 1e30, np.inf])
+def test_any_error_stands_on_the_scale_of_the_parity_checks(four, monkeypatch, error):
+    parity = pd.concat([PARITY.assign(max_error=error), PARITY[:1]])
+    found = drawn(figures(replace(four, parity=parity), Language())["parity"], monkeypatch)
+    ax = found.figure.axes[0]
+    low, high = ax.get_xlim()
+    points = [value for line in ax.lines[1:] for value in line.get_xdata()]
+    assert len(points) == len(parity) and all(low < point < high for point in points)
+    ticks = [text for text in found.texts if text in ax.get_xticklabels()]
+    boxes = [text.get_window_extent() for text in ticks]
+    assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
