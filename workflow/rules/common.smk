@@ -3,6 +3,7 @@
 import inspect
 import json
 import locale
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -40,7 +41,7 @@ if str(SCRIPTS.absolute()) not in sys.path:
 from twinbench.config.arguments import to_arguments
 from twinbench.config.models import Config
 from twinbench.config.reading import check_file, values_beside
-from twinbench.config.study import BACKENDS, Study
+from twinbench.config.study import BACKENDS, Study, digest
 from twinbench.errors import InputError
 from twinbench.networks.architectures import ARCHITECTURES
 from twinbench.sources import imported_files
@@ -143,13 +144,33 @@ def settings(values):
 
 
 def settings_by(wildcard, values):
-    """As `settings`, where they depend on a wildcard; `values` maps each of its values to settings."""
+    """As `settings`, where they depend on a wildcard; `values` maps each of its values to settings.
+
+    A job on a cluster reads the config again. It refuses unless its settings are those of its submission, which
+    Snakemake records.
+    """
     arguments = {key: to_arguments(each) for key, each in values.items()}
     names = next(iter(arguments.values()), [])
-    return [
-        lambda wildcards, name=name: arguments[wildcards[wildcard]][name]
-        for name in names
-    ]
+    submitted = as_submitted(
+        wildcard, {key: digest(each) for key, each in arguments.items()}
+    )
+
+    def argument(wildcards, name):
+        key = wildcards[wildcard]
+        if digest(arguments[key]) != submitted.get(key):
+            raise WorkflowError(
+                f"the settings of {wildcard} {key} were edited after this job was submitted; "
+                "start Snakemake again, and it is trained with the new ones"
+            )
+        return arguments[key][name]
+
+    return [lambda wildcards, name=name: argument(wildcards, name) for name in names]
+
+
+def as_submitted(name, digests):
+    """The digests that the Snakemake which a user started had, handed to its jobs by their environment."""
+    study = digest([str(Path.cwd()), STUDY.name, name])
+    return json.loads(os.environ.setdefault(f"TWINBENCH_{study}", json.dumps(digests)))
 
 
 def run_files(name):
