@@ -47,7 +47,8 @@ def report(tmp_path_factory) -> Path:
     step("evaluate_runs.py", output=files["metrics"], log=folder / "evaluate.log")
     step("compare_runs.py", margin, output=files["comparisons"])
     step("plot_figures.py", "dpi=50", **figures)
-    step("write_report.py", *texts, **files, reference=REFERENCE, template=TEMPLATE, output=report)
+    written = {"output": report, "summary": folder / "summary.txt"}
+    step("write_report.py", *texts, **files, **written, reference=REFERENCE, template=TEMPLATE)
     return report
 
 

@@ -128,12 +128,13 @@ rule write_report:
         histories=run_files("history.csv"),
         provenances=run_files("provenance.json"),
     output:
-        report(
+        report=report(
             f"{STUDY.folder}/report.md",
             caption="../report/report.rst",
             category="Report",
             labels={"document": "report"},
         ),
+        summary=f"{STUDY.folder}/summary.txt",
     log:
         f"{STUDY.folder}/logs/write_report.log",
     conda:
@@ -152,4 +153,5 @@ rule write_report:
         " --metrics {input.metrics:q} --comparisons {input.comparisons:q} --statistics {input.statistics:q}"
         " --reference {input.reference:q} --parity {input.suite:q} --audit {input.audit:q}"
         " --template {input.template:q}"
-        ' --figures "$(dirname {input.accuracy:q})" --output {output:q} --log {log:q}'
+        ' --figures "$(dirname {input.accuracy:q})" --output {output.report:q} --summary {output.summary:q}'
+        " --log {log:q}"

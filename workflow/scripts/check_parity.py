@@ -8,7 +8,7 @@ from twinbench import cli
 from twinbench.analysis import tables
 from twinbench.parity import audit, comparing
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("twinbench")
 
 
 def main(arguments: Namespace) -> None:

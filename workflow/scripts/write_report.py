@@ -1,4 +1,4 @@
-"""Write the study's report in Markdown, with relative links to its figures."""
+"""Write the study's report in Markdown, with relative links to its figures, and its summary as text."""
 
 from argparse import Namespace
 from pathlib import Path
@@ -8,10 +8,11 @@ from twinbench.analysis import comparisons, metrics, tables
 from twinbench.analysis.results import trained_models
 from twinbench.files import written_atomically
 from twinbench.parity import comparing
-from twinbench.report import inputs
+from twinbench.report import answer, inputs
 from twinbench.report.evidence import Evidence
 from twinbench.report.inputs import ReportSettings
 from twinbench.report.render import render
+from twinbench.report.summary import summary
 
 
 def main(arguments: Namespace) -> None:
@@ -32,6 +33,10 @@ def main(arguments: Namespace) -> None:
     )
     with written_atomically(arguments.output) as path:
         path.write_text(render(arguments.template, evidence), encoding="utf-8")
+    sentences = [text.replace("**", "") for text in answer.answer(evidence)]
+    lines = summary(evidence.metrics, sentences, arguments.output)
+    with written_atomically(arguments.summary) as path:
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
@@ -44,6 +49,7 @@ if __name__ == "__main__":
         template=Path,
         figures=Path,
         output=Path,
+        summary=Path,
     )
     # Each may be left out, or stand without a value: then the study has none.
     for name, text in (

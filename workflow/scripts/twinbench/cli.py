@@ -24,6 +24,8 @@ _ADVICE = {
     errno.EACCES: "set the permissions",
     errno.EPERM: "set the permissions",
 }
+# Libraries that warn of what is no fault: fonts being cached, a function being traced again.
+_CHATTY = ("matplotlib.font_manager", "tensorflow")
 
 
 def parser(description: str | None, **options: type) -> argparse.ArgumentParser:
@@ -41,6 +43,11 @@ def add_settings(parser: argparse.ArgumentParser, model: type[Settings]) -> None
     parser.set_defaults(settings_model=model)
 
 
+def add_name(parser: argparse.ArgumentParser, name: Callable[[argparse.Namespace], str]) -> None:
+    """Let lines on the console begin with a name made of the arguments, not with the script's."""
+    parser.set_defaults(job_name=name)
+
+
 def run(main: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser) -> None:
     """Call `main` with the parsed arguments and exit: 0, or 1 with the reason in one line.
 
@@ -49,8 +56,10 @@ def run(main: Callable[[argparse.Namespace], None], parser: argparse.ArgumentPar
     """
     arguments = parser.parse_args()
     try:
-        _start_logging(arguments.log)
+        console = _start_logging(arguments.log)
         _read_settings(arguments)
+        if "job_name" in arguments:
+            console.setFormatter(_formatter(arguments.job_name(arguments)))
         main(arguments)
     except InputError as error:
         log.error("error: %s", error)
@@ -78,13 +87,27 @@ def _read_settings(arguments: argparse.Namespace) -> None:
         raise InputError(f"setting {key}: {first['msg']}") from None
 
 
-def _start_logging(path: Path | None) -> None:
-    """Send messages to standard error and, where `path` is given, to that file, line by line."""
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+def _start_logging(path: Path | None) -> logging.Handler:
+    """Send messages to standard error and, where `path` is given, with more details to that file.
+
+    Returns the handler for standard error, where several jobs meet: its lines begin with the job's name.
+    """
+    console = logging.StreamHandler(sys.stderr)
+    console.setLevel(logging.INFO)
+    console.setFormatter(_formatter(Path(sys.argv[0]).stem))
+    handlers: list[logging.Handler] = [console]
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         handlers.append(logging.FileHandler(path, mode="w", encoding="utf-8"))
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=handlers
-    )
+        handlers[-1].setFormatter(_formatter())
+    logging.basicConfig(level=logging.WARNING, handlers=handlers)
     logging.captureWarnings(True)
+    log.setLevel(logging.DEBUG)
+    for library in _CHATTY:
+        logging.getLogger(library).setLevel(logging.ERROR)
+    return console
+
+
+def _formatter(name: str = "") -> logging.Formatter:
+    prefix = f"{name}: " if name else ""
+    return logging.Formatter(f"%(asctime)s {prefix.replace('%', '%%')}%(message)s", "%H:%M:%S")

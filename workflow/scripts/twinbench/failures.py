@@ -1,0 +1,36 @@
+"""What Snakemake's last screen says about a job that failed."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+# As `cli.run` writes them, after the time of day.
+_REASON = re.compile(r"[\d:]{8} (error: |interrupted )")
+_BUG = re.compile(r"[\d:]{8} unexpected error")
+
+
+def describe_failure(job: str, logs: Iterable[str | Path], started: float) -> str:
+    """A job that failed, in a few lines: its name, the line of its log that matters, the log's path.
+
+    Logs that were last written before `started`, in seconds since 1970, are of earlier jobs.
+    """
+    paths = [path for path in map(Path, logs) if path.exists() and path.stat().st_mtime >= started]
+    lines = [line for path in paths for line in _lines(path)]
+    where = [f"  log: {path}" for path in paths]
+    return "\n".join([f"Failed: {job}", f"  {_reason(lines)}", *where])
+
+
+def _reason(lines: list[str]) -> str:
+    if not lines:
+        return "It ended before it wrote a log: its last words are further up."
+    reasons = [line for line in lines if _REASON.match(line)]
+    if reasons:
+        return reasons[-1].partition(" ")[2]
+    if any(_BUG.match(line) for line in lines):
+        return lines[-1].strip()  # of the traceback
+    return f"It ended without an error message: was it killed, or out of memory? Last line: {lines[-1]}"
+
+
+def _lines(path: Path) -> list[str]:
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return [line for line in text.splitlines() if line.strip()]
