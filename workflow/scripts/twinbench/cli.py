@@ -3,6 +3,7 @@
 import argparse
 import errno
 import logging
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ from pydantic import ValidationError
 
 from twinbench.config.arguments import from_arguments
 from twinbench.config.base import Settings
-from twinbench.errors import InputError
+from twinbench.errors import InputError, missing_library
 
 log = logging.getLogger("twinbench")
 
@@ -51,8 +52,8 @@ def add_name(parser: argparse.ArgumentParser, name: Callable[[argparse.Namespace
 def run(main: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser) -> None:
     """Call `main` with the parsed arguments and exit: 0, or 1 with the reason in one line.
 
-    What the user can fix gets one line: an `InputError`, a full disk, a missing permission. Any other
-    exception is a bug, so its traceback goes to the log as well.
+    What the user can fix gets one line: an `InputError`, a full disk, a missing permission or library.
+    Any other exception is a bug, so its traceback goes to the log as well.
     """
     arguments = parser.parse_args()
     try:
@@ -64,15 +65,23 @@ def run(main: Callable[[argparse.Namespace], None], parser: argparse.ArgumentPar
     except InputError as error:
         log.error("error: %s", error)
         sys.exit(1)
-    except OSError as error:
-        if error.errno not in _ADVICE:
-            log.exception("unexpected error, please report it with this log")
+    except Exception as error:
+        if missing := missing_library(error):
+            log.error("%s", missing)
+        elif advice := _ADVICE.get(_system_error(error)):
+            log.error("error: %s; %s, then start again", error, advice)
         else:
-            log.error("error: %s; %s, then start again", error, _ADVICE[error.errno])
+            log.exception("unexpected error, please report it with this log")
         sys.exit(1)
-    except Exception:
-        log.exception("unexpected error, please report it with this log")
-        sys.exit(1)
+    except KeyboardInterrupt:
+        log.error("interrupted")
+        sys.exit(130)  # 128 + SIGINT, as a shell reports it
+
+
+def _system_error(error: Exception) -> int:
+    """The number of a system error, 0 if it is none; libraries in Rust name it in their text alone."""
+    named = re.search(r"\(os error (\d+)\)", str(error))
+    return int(named[1]) if named else getattr(error, "errno", None) or 0
 
 
 def _read_settings(arguments: argparse.Namespace) -> None:

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-# As `cli.run` writes them, after the time of day.
-_REASON = re.compile(r"[\d:]{8} (error: |interrupted )")
-_BUG = re.compile(r"[\d:]{8} unexpected error")
+# As entry scripts write them, most of them after the time of day.
+_REASON = re.compile(r"(?:[\d:]{8} )?((error: |interrupted).*)")
+_BUG = re.compile(r"[\d:]{8} unexpected error|Traceback ")
 
 
 def describe_failure(job: str, logs: Iterable[str | Path], started: float) -> str:
@@ -16,18 +16,18 @@ def describe_failure(job: str, logs: Iterable[str | Path], started: float) -> st
     """
     paths = [path for path in map(Path, logs) if path.exists() and path.stat().st_mtime >= started]
     lines = [line for path in paths for line in _lines(path)]
-    where = [f"  log: {path}" for path in paths]
+    where = [f"  log: {path}" for path in paths] if lines else []
     return "\n".join([f"Failed: {job}", f"  {_reason(lines)}", *where])
 
 
 def _reason(lines: list[str]) -> str:
     if not lines:
-        return "It ended before it wrote a log: its last words are further up."
-    reasons = [line for line in lines if _REASON.match(line)]
+        return "It ended before it wrote to its log; the reason, if it gave one, is further up."
+    reasons = [found[1] for line in lines if (found := _REASON.match(line))]
     if reasons:
-        return reasons[-1].partition(" ")[2]
-    if any(_BUG.match(line) for line in lines):
-        return lines[-1].strip()  # of the traceback
+        return reasons[-1]
+    if any(map(_BUG.match, lines)):
+        return lines[-1].strip()  # of its traceback
     return f"It ended without an error message: was it killed, or out of memory? Last line: {lines[-1]}"
 
 
