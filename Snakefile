@@ -10,4 +10,4 @@ rule default:
     input:
         rules.all.input,
     message:
-        "The study is complete"
+        "Completing the study"

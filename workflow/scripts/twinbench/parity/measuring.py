@@ -127,7 +127,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     result.add_argument("--library", nargs="*", type=Path, default=[], help="their library files")
     add_jobs_per_gpu(result)
     cli.add_settings(result, ParitySettings)
-    cli.add_name(result, lambda arguments: f"parity of {arguments.backend}")
+    cli.add_name(result, lambda arguments: f"parity checks in {arguments.backend}")
     return result
 
 

@@ -38,7 +38,7 @@ class Progress:
         """Log the first step, and a line now and then within an epoch that takes minutes."""
         if not self._started:
             self._started = True
-            log.debug("the first step is done")
+            log.info("the first step is done")
         if time.monotonic() - self._last_line >= _SECONDS_BETWEEN_LINES and done < steps:
             self._last_line = time.monotonic()
             log.info("epoch %d/%d: step %d of %d", epoch, len(self._costs), done, steps)

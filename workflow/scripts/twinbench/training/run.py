@@ -144,7 +144,7 @@ def _execute(
     cores = len(os.sched_getaffinity(0))
     if backend.device == "cpu" and job.threads < cores:
         log.debug(
-            "on %d of %d cores; if it is to run alone: --set-threads train_%s=%d",
+            "uses %d of %d cores; to give it all of them: --set-threads train_%s=%d",
             *(job.threads, cores, settings.framework, cores),
         )
     outcome = train(job, backend, store, arguments.tensorboard)
