@@ -34,7 +34,8 @@ def test_the_line_that_matters_stands_between_the_job_and_its_log(tmp_path, text
     log = tmp_path / "train.log"
     log.write_text(text)
     first, reason, last = describe_failure("Training a, seed 1", [log], 0).splitlines()
-    assert (first, last) == ("Failed: Training a, seed 1", f"  log: {log}")
+    fate = "Stopped" if "interrupted" in text else "Failed"
+    assert (first, last) == (f"{fate}: Training a, seed 1", f"  log: {log}")
     assert line in reason
 
 

@@ -17,7 +17,9 @@ def describe_failure(job: str, logs: Iterable[str | Path], started: float) -> st
     paths = [path for path in map(Path, logs) if path.exists() and path.stat().st_mtime >= started]
     lines = [line for path in paths for line in _lines(path)]
     where = [f"  log: {path}" for path in paths] if lines else []
-    return "\n".join([f"Failed: {job}", f"  {_reason(lines)}", *where])
+    reason = _reason(lines)
+    fate = "Stopped" if reason.startswith("interrupted") else "Failed"
+    return "\n".join([f"{fate}: {job}", f"  {reason}", *where])
 
 
 def _reason(lines: list[str]) -> str:
