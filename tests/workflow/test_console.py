@@ -13,15 +13,17 @@ def place(workplace, stand_in_variables):
 
 
 def test_a_finished_study_ends_with_its_summary_once_and_without_a_terminal(place):
-    # The stand-in writes a file's name into it.
-    partial = place.snakemake("results/fetched/metrics.csv", overlay=FETCHED)
-    assert partial.returncode == 0 and "\nsummary.txt\n" not in partial.stdout
     result = place.snakemake(overlay=FETCHED)
     assert result.returncode == 0, result.stdout[-3000:]
     progress, last = result.stdout.split("(100%) done")
+    # The stand-in writes a file's name into it.
     assert "summary.txt" in last.splitlines() and "summary.txt" not in progress.splitlines()
     again = place.snakemake(overlay=FETCHED)
     assert "Nothing to be done" in again.stdout and "summary.txt" not in again.stdout
+    other = ("results/fetched/metrics.csv", "--forcerun", "evaluate_runs")
+    partial = place.snakemake(*other, overlay=FETCHED)
+    assert "Evaluating predictions" in partial.stdout and "(100%) done" in partial.stdout
+    assert "summary.txt" not in partial.stdout.splitlines()
 
 
 def test_a_failure_ends_with_the_job_the_line_that_matters_and_the_log(place):
