@@ -6,6 +6,7 @@ import locale
 import os
 import shlex
 import sys
+import time
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -43,20 +44,26 @@ from twinbench.config.models import Config
 from twinbench.config.reading import check_file, values_beside
 from twinbench.config.study import BACKENDS, Study, digest
 from twinbench.errors import InputError
+from twinbench.failures import describe_failure
 from twinbench.networks.architectures import ARCHITECTURES
 from twinbench.sources import imported_files
 
 
+def printable(text):
+    """A text in the characters of the locale, in which Snakemake writes its log."""
+    encoding = locale.getpreferredencoding(False)
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
 def checked(check, *arguments):
-    """What `check` returns; its refusal in the characters of the locale, in which Snakemake writes its log."""
+    """What `check` returns; its refusal as an error of Snakemake's."""
     try:
         return check(*arguments)
     except InputError as error:
-        encoding = locale.getpreferredencoding(False)
-        message = str(error).encode(encoding, "backslashreplace").decode(encoding)
-        raise WorkflowError(message) from None
+        raise WorkflowError(printable(str(error))) from None
 
 
+STARTED = time.time()
 CONFIG = "config/config.yaml"
 # Before Snakemake reads it: on some files it hangs, on others it does not name the file. A file with other keys
 # belongs to a workflow that uses this one as a module.
@@ -223,3 +230,14 @@ def library_file(model, weights_id):
 
 def framework_free_file(model, weights_id):
     return f"results/weights/{model}-{weights_id}.safetensors"
+
+
+def written_now(path):
+    """Whether a file was written since this Snakemake started."""
+    return path.exists() and path.stat().st_mtime >= STARTED
+
+
+def failed_jobs():
+    """The jobs that failed, after their retries; those of a group one by one."""
+    found = sorted(workflow.scheduler.failed, key=lambda job: str(job.jobid))
+    return [each for job in found for each in (job.jobs if job.is_group() else [job])]
