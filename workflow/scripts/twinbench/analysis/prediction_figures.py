@@ -20,7 +20,6 @@ from twinbench.analysis.plotting import (
     new_figure,
     panels,
     percent_axis,
-    sides,
     some_of,
     wrapped,
     write_note,
@@ -163,7 +162,7 @@ def _opponents(
     planned.sort(key=lambda pair: pair.question != "framework")
     if planned:
         pair = planned[0]
-        a, b = sides(results, pair, say)
+        a, b = naming.sides(results, pair, say)
         context = naming.contrast_names(results, [pair], say)[0].context
         yield a, context, pair.run_a, pair.run_b
         yield b, context, pair.run_b, pair.run_a

@@ -14,7 +14,9 @@ def summary(report: Report, page: Path, say: Language) -> str:
     (results,) = (part for part in report.sections if part.name == "results")
     table = next(block for block in results.blocks if isinstance(block, Table))
     rows = [[c.text if isinstance(c, Cell) else c for c in row] for row in table.rows]
-    answer = [line for text in report.answer for line in textwrap.wrap(text.replace("**", ""), _WIDTH)]
+    answer = [
+        line for text in report.answer for line in textwrap.wrap(text.replace("**", ""), _WIDTH)
+    ]
     last = say("The report: {page}", page=page)
     return "\n".join([*_columns([table.header, *rows]), "", *answer, "", last, ""])
 
