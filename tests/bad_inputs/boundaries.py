@@ -70,11 +70,13 @@ def of_zip(content: bytes) -> Boundaries:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         for entry in archive.infolist():
             start = entry.header_offset
-            lengths = (int.from_bytes(content[start + at : start + at + 2], "little") for at in (26, 28))
+            lengths = (
+                int.from_bytes(content[start + at : start + at + 2], "little") for at in (26, 28)
+            )
             found[f"header of {entry.filename}"] = start
             found[f"data of {entry.filename}"] = start + 30 + sum(lengths)
         directory = archive.start_dir
-    for number, entry in enumerate(re.finditer(rb"PK\1\2", content[directory:])):
+    for number, entry in enumerate(re.finditer(b"PK\x01\x02", content[directory:])):
         found[f"directory entry {number}"] = directory + entry.start()
     found["end of directory"] = content.rindex(b"PK\5\6")
     return _with_middles(found, len(content))
@@ -97,12 +99,16 @@ def of_hdf5(content: bytes) -> Boundaries:
 def of_csv(content: bytes) -> Boundaries:
     """Each row, and each cell within."""
     ends = [found.end() for found in re.finditer(rb",|\r?\n", content)]
-    return _with_middles({f"cell {number}": at for number, at in enumerate([0, *ends])}, len(content))
+    return _with_middles(
+        {f"cell {number}": at for number, at in enumerate([0, *ends])}, len(content)
+    )
 
 
 def of_json(content: bytes) -> Boundaries:
     marks = [found.start() for found in re.finditer(rb"[{}\[\],:]", content)]
-    return _with_middles({f"mark {number}": at for number, at in enumerate(marks)}, len(content) - 1)
+    return _with_middles(
+        {f"mark {number}": at for number, at in enumerate(marks)}, len(content) - 1
+    )
 
 
 def gzipped(content: bytes) -> bytes:

@@ -113,7 +113,8 @@ REFUSED = {
     ),
     "a batch with half a record": (
         packed({"test_batch.bin": ONE_OF_EACH[:-1536]}),
-        "{file}: test_batch.bin: 29194 bytes, not a multiple of the 3073 bytes of a record; " + ANEW,
+        "{file}: test_batch.bin: 29194 bytes, not a multiple of the 3073 bytes of a record; "
+        + ANEW,
     ),
     "another label": (
         packed({"data_batch_4.bin": bytes([9, *bytes(3072), 10, *bytes(3072)])}),

@@ -90,7 +90,7 @@ def test_code_in_a_pickle_is_not_executed(tmp_path):
 
 def test_framework_free_weights_come_back_exactly(tmp_path):
     weights.write(tmp_path / "file.safetensors", WEIGHTS)
-    found = weights.read(tmp_path / "file.safetensors")
+    found = weights.read(tmp_path / "file.safetensors", NETWORK)
     assert found.keys() == WEIGHTS.keys()
     assert all(np.array_equal(value, WEIGHTS[name]) for name, value in found.items())
 
@@ -99,4 +99,4 @@ def test_a_damaged_framework_free_file_is_refused(tmp_path):
     weights.write(tmp_path / "file.safetensors", WEIGHTS)
     content = (tmp_path / "file.safetensors").read_bytes()
     (tmp_path / "file.safetensors").write_bytes(content[:-5])
-    read_refused(weights.read, tmp_path / "file.safetensors")
+    read_refused(weights.read, tmp_path / "file.safetensors", NETWORK)

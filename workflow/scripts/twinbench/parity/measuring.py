@@ -189,7 +189,7 @@ def parity_job(
     All layers are trained from the first step on, under a random head: below a head of zeros there is no
     gradient. Learning rates, schedule, augmentation, weight decay and frozen layers are the study's.
     """
-    used = min(len(train), BATCH * case.steps)
+    architecture, used = ARCHITECTURES[case.model], min(len(train), BATCH * case.steps)
     settings = case.training.changed(
         protocol="harmonised",
         precision="float32",
@@ -202,12 +202,12 @@ def parity_job(
     return Job(
         run=name,
         seed=seed,
-        architecture=ARCHITECTURES[case.model],
+        architecture=architecture,
         settings=settings,
         train=_first(train, used),
         validation=_first(validation, _EVALUATED),
         test=_first(validation, 0),
-        pretrained=weights.read(weights_file) if weights_file else {},
+        pretrained=weights.read(weights_file, architecture) if weights_file else {},
         published_normalisation=weights_file is not None,
         threads=threads,
     )
