@@ -36,6 +36,10 @@ class Refusal:
         assert re.fullmatch(pattern(f"error: {expected}"), output.rstrip("\n")), output
         assert status == 1
         assert contents(self.folder) == before
+        if "--log" in arguments:
+            log = Path(arguments[arguments.index("--log") + 1])
+            assert log.read_text(encoding="utf-8") == output
+            log.unlink()
 
 
 def pattern(expected: str) -> str:
@@ -48,6 +52,7 @@ def contents(folder: Path) -> dict[str, tuple]:
     return {
         str(path): path.is_file() and (path.stat().st_mtime_ns, path.read_bytes())
         for path in folder.rglob("*")
+        if path.suffix != ".log"
     }
 
 

@@ -1,7 +1,6 @@
 """The workflow's own files of tensors, splits and weights: damaged, cut short, or of another kind."""
 
 import json
-
 from pathlib import Path
 
 import numpy as np
@@ -142,21 +141,42 @@ BODY = {
     if not name.startswith("head/")
 }
 KERNEL = BODY["conv2/kernel"]
-NO_WEIGHTS = "{file}: tensor {tensor}; give weights of that network: delete it and start again"
+SHORT = {name: value for name, value in BODY.items() if name != "conv2/kernel"}
+OUTPUTS = ["history.csv", "predictions.parquet", "provenance.json", "model.safetensors"]
 WEIGHTS = {
-    "another network's": (BODY | {"conv9/kernel": KERNEL}, "{file}: "),
-    "another shape": (BODY | {"conv2/kernel": KERNEL[:1]}, "{file}: "),
-    "a tensor is missing": ({n: v for n, v in BODY.items() if n != "conv2/kernel"}, "{file}: "),
-    "not finite": (BODY | {"conv2/kernel": KERNEL * np.nan}, "{file}: "),
+    "damaged": (BODY, DAMAGED),
+    "another network's": (
+        BODY | {"conv9/kernel": KERNEL},
+        "runs.run.weights: tensor conv9/kernel of shape (3, 3, 6, 8) does not fit Tiny network for any "
+        "image size; give weights of that network",
+    ),
+    "another shape": (
+        BODY | {"conv2/kernel": KERNEL[:1]},
+        f"{{file}}: tensor conv2/kernel has shape (1, 3, 6, 8), not (3, 3, 6, 8); {ANEW}",
+    ),
+    "a tensor is missing": (SHORT, f"{{file}}: tensor conv2/kernel is missing; {ANEW}"),
+    "not finite": (
+        BODY | {"conv2/kernel": KERNEL * np.nan},
+        f"{{file}}: tensor conv2/kernel is not finite; {ANEW}",
+    ),
 }
 
 
 @pytest.mark.parametrize("name", WEIGHTS)
 def test_a_training_does_not_begin_with_other_weights(refuse, folder, name):
     tensors, expected = WEIGHTS[name]
-    weights.write(folder / "weights.safetensors", tensors)
-    words = training_arguments(make_job(TINY_RESIZABLE), "pytorch", folder)[:-2]
-    outputs = ["history.csv", "predictions.parquet", "provenance.json", "model.safetensors"]
-    refuse(
-        expected + "...", "train.py", *words, "--weights", "weights.safetensors", outputs=outputs
-    )
+    path = folder / "weights.safetensors"
+    weights.write(path, tensors)
+    if name == "damaged":
+        path.write_bytes(path.read_bytes()[:-1])
+    words = training_arguments(make_job(TINY_RESIZABLE), "pytorch", folder)
+    line = expected.format(file=path)
+    refuse(line, "train.py", *words, "--weights", str(path), outputs=OUTPUTS)
+
+
+@pytest.mark.parametrize("name", ["train", "validation", "test"])
+def test_a_training_does_not_begin_with_damaged_tensors(refuse, folder, name):
+    words = training_arguments(make_job(TINY_RESIZABLE), "pytorch", folder)
+    path = folder / f"{name}.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    refuse(DAMAGED.format(file=path), "train.py", *words, outputs=OUTPUTS)

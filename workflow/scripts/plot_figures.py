@@ -4,7 +4,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from twinbench import cli
-from twinbench.analysis import metrics, plotting, tables
+from twinbench.analysis import metrics, plotting
 from twinbench.analysis.figures import FigureSettings, figures
 from twinbench.analysis.results import histories, trained_models
 
@@ -13,7 +13,7 @@ def main(arguments: Namespace) -> None:
     settings: FigureSettings = arguments.settings
     models = trained_models(arguments.directory, settings)
     class_names, confusions = metrics.confusions(models)
-    table = tables.read(arguments.metrics, metrics.COLUMNS)
+    table = metrics.read(arguments.metrics, models)
     for name, draw in figures(table, histories(models), confusions, class_names).items():
         plotting.save(draw, arguments.figures / name, settings.dpi)
 

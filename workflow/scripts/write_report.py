@@ -19,7 +19,7 @@ def main(arguments: Namespace) -> None:
     class_names, confusions = metrics.confusions(models)
     evidence = Evidence(
         settings=arguments.settings,
-        metrics=tables.read(arguments.metrics, metrics.COLUMNS),
+        metrics=metrics.read(arguments.metrics, models),
         comparisons=comparisons.read(arguments.comparisons),
         models=models,
         confusions=confusions,

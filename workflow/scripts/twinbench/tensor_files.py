@@ -12,11 +12,10 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from twinbench.errors import InputError
+from twinbench.errors import ANEW, InputError
 from twinbench.files import written_atomically
 
 _KEY = "twinbench"
-ANEW = "delete it and start again: it is made anew"
 
 
 def write(path: Path | str, tensors: dict[str, np.ndarray], facts: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """The metrics of every trained model, by one evaluator for all frameworks."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,10 @@ from scipy.special import log_softmax, softmax
 from sklearn.metrics import confusion_matrix, f1_score
 from statsmodels.stats.proportion import proportion_confint
 
-from twinbench.analysis import results
+from twinbench.analysis import results, tables
 from twinbench.analysis.reading import Predictions
 from twinbench.analysis.results import TrainedModel
+from twinbench.errors import ANEW, InputError
 
 CALIBRATION_BINS = 15
 
@@ -50,6 +52,15 @@ def evaluate(models: list[TrainedModel]) -> pd.DataFrame:
         for model, predictions in results.predictions(models)
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def read(path: Path, models: list[TrainedModel]) -> pd.DataFrame:
+    """The metrics of the models, as they were written. Raises `InputError` if they are of others."""
+    table = tables.read(path, COLUMNS)
+    rows = list(table[["run", "seed"]].itertuples(index=False, name=None))
+    if rows != [(model.run, model.seed) for model in models]:
+        raise InputError(f"{path}: it does not have each run and seed once; {ANEW}")
+    return table
 
 
 def _facts(model: TrainedModel) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, FiniteFloat
 
 from twinbench import tensor_files
-from twinbench.errors import InputError
+from twinbench.errors import ANEW, InputError
 
 _TENSORS = ("images", "labels", "sample_ids")
 
@@ -64,7 +64,7 @@ def load(path: Path | str) -> Split:
         split = None
     if split is None or not _fits_together(split):
         held = ", ".join(f"{name} {each.dtype}{each.shape}" for name, each in tensors.items())
-        raise InputError(f"{path}: not a split's tensors, but {held}; {tensor_files.ANEW}")
+        raise InputError(f"{path}: not a split's tensors, but {held}; {ANEW}")
     return split
 
 

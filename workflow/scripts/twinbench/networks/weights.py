@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from twinbench import tensor_files
-from twinbench.errors import InputError
+from twinbench.errors import ANEW, InputError
 from twinbench.networks.architectures import Architecture, kernel_shape, shapes
 
 Weights = dict[str, np.ndarray]
@@ -22,7 +22,7 @@ IMAGENET_CLASSES = 1000
 def read(path: Path, architecture: Architecture) -> Weights:
     """The network's weights in a framework-free file. Raises `InputError` if it has no such."""
     weights, _ = tensor_files.read(path)
-    return check(weights, architecture, path, tensor_files.ANEW)
+    return check(weights, architecture, path, ANEW)
 
 
 def write(path: Path, weights: Weights) -> None:

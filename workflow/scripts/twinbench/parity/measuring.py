@@ -7,7 +7,6 @@ weights and settings, with small batches and few steps.
 
 import argparse
 import hashlib
-import json
 import logging
 import math
 from collections.abc import Callable
@@ -16,14 +15,12 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from safetensors.numpy import save_file
 
-from twinbench import cli
+from twinbench import cli, tensor_files
 from twinbench.backends.backend import Backend
 from twinbench.config.training import Training
 from twinbench.data import splits
 from twinbench.data.splits import Split
-from twinbench.files import written_atomically
 from twinbench.networks import weights
 from twinbench.networks.architectures import (
     ARCHITECTURES,
@@ -161,15 +158,12 @@ def _execute(arguments: argparse.Namespace, settings: ParitySettings) -> None:
         quantities |= {f"{name}:{quantity}": value for quantity, value in found.items()}
         described[name] = {
             setting: [facts.value, facts.own]
-            for setting, facts in describe(job, case.training, backend.ParityBackend).items()
+            for setting, facts in sorted(
+                describe(job, case.training, backend.ParityBackend).items()
+            )
         }
-    description = json.dumps(
-        {"framework": arguments.backend, "settings": described}, sort_keys=True
-    )
-    with written_atomically(arguments.output) as temporary:
-        # One key of metadata alone: safetensors writes several in random order.
-        quantities = {name: np.ascontiguousarray(value) for name, value in quantities.items()}
-        save_file(quantities, temporary, {"parity": description})
+    facts = {"framework": arguments.backend, "settings": described}
+    tensor_files.write(arguments.output, quantities, facts)
 
 
 # --- Jobs --------------------------------------------------------------------------------------

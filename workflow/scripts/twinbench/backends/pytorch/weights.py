@@ -97,8 +97,8 @@ def _load(path: Path) -> Any:
 
 
 def _check_format(path: Path) -> None:
-    """Raise `ValueError` for torch's oldest format, which cannot be read without executing what is in it,
-    and where the parts of a zip unpack to more than its size: torch compresses none."""
+    """Raise `ValueError` for torch's oldest format, whose content would be executed, and where the parts
+    of a zip unpack to more than its size: torch compresses none."""
     if tarfile.is_tarfile(path):
         raise ValueError("a tar, as torch wrote it before 2017")
     if zipfile.is_zipfile(path):
