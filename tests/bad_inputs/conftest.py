@@ -17,7 +17,7 @@ SECONDS = 60
 
 
 class Refusal:
-    """Calls entry scripts that are to refuse their input.
+    """Calls entry scripts that are to refuse their input in one line, with nothing before it.
 
     `folder` holds everything: inputs, outputs, temporary files. Nothing in it may change.
     """

@@ -10,8 +10,6 @@ PROGRAM = """
 from twinbench import cli
 from twinbench.config.training import Training
 def main(arguments):
-    if arguments.settings.epochs == 1 << 40:
-        bytearray(1 << 60)
     with open(arguments.output, "w") as file:
         file.write("x" * 100_000)
         print(arguments.settings.epochs)
@@ -61,11 +59,6 @@ def test_a_missing_permission_is_one_line(argument):
     forbidden = "/sys/kernel/uevent_seqnum"  # which not even root may write
     paths = {"--output": "/dev/null", "--log": "/dev/null", argument: forbidden}
     check_that_it_fails_in_one_line(run(*(w for pair in paths.items() for w in pair)), forbidden)
-
-
-def test_a_lack_of_memory_is_one_line():
-    result = run(f"epochs={1 << 40}", "--output", "/dev/null")
-    check_that_it_fails_in_one_line(result, "not enough memory; give the job more (mem_mb)")
 
 
 def test_a_bug_keeps_its_traceback(tmp_path):

@@ -44,8 +44,8 @@ def add_settings(parser: argparse.ArgumentParser, model: type[Settings]) -> None
 def run(main: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser) -> None:
     """Call `main` with the parsed arguments and exit: 0, or 1 with the reason in one line.
 
-    What the user can fix gets one line: an `InputError`, a full disk, a missing permission, too little
-    memory. Any other exception is a bug, so its traceback goes to the log as well.
+    What the user can fix gets one line: an `InputError`, a full disk, a missing permission. Any other
+    exception is a bug, so its traceback goes to the log as well.
     """
     arguments = parser.parse_args()
     try:
@@ -54,12 +54,6 @@ def run(main: Callable[[argparse.Namespace], None], parser: argparse.ArgumentPar
         main(arguments)
     except InputError as error:
         log.error("error: %s", _in_one_line(str(error)))
-        sys.exit(1)
-    except MemoryError as error:
-        reason = f" ({error})" if str(error) else ""
-        log.error(
-            "error: not enough memory%s; give the job more (mem_mb), then start again", reason
-        )
         sys.exit(1)
     except OSError as error:
         if error.errno not in _ADVICE:
