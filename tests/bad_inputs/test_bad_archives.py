@@ -203,6 +203,25 @@ def test_a_folder_in_place_of_the_archive_is_named(refuse, folder):
     build(refuse, f"{{file}}: Is a directory; {ANEW}")
 
 
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("missing.tar.gz", "missing.tar.gz: no such file; correct dataset.archive"),
+        ("temporary", "temporary: no such file; correct dataset.archive"),
+        ("/dev/zero", "/dev/zero: no such file; correct dataset.archive"),
+        (
+            "own.tar.gz",
+            f"own.tar.gz: sha256 is ..., expected {'0' * 64}; the file is damaged or another one: give "
+            "the right one, or correct the checksum",
+        ),
+    ],
+)
+def test_another_local_archive_is_not_imported(refuse, folder, path, expected):
+    (folder / "own.tar.gz").write_bytes(packed())
+    words = ["--archive", path, "--sha256", "0" * 64, "--output", "archive.tar.gz"]
+    refuse(expected, "import_archive.py", *words, outputs=["archive.tar.gz"])
+
+
 def test_a_bomb_is_refused_within_the_memory_of_its_rule(refuse_within_limits, folder):
     write_bomb(folder / "archive.tar.gz")
     build(refuse_within_limits, f"{{file}}: unpacks to more than 1024 MiB; {LAYOUT}", memory=MEMORY)

@@ -181,5 +181,5 @@ def _copy(response: HTTPResponse, file: IO[bytes], start: int) -> None:
             log.info("downloaded %d %% of %.1f MB", 10 * tenth, total / 1e6)
     if total and received < total:
         raise http.client.HTTPException(
-            f"the connection broke after {received} of {total} bytes; run again to resume"
+            f"the connection broke after {received} of {total} bytes; start again to resume"
         )
