@@ -159,7 +159,7 @@ PYTORCH = {
         saved({"a\nerror: b\x1b[2J": torch.zeros(1)}),
         NO_STATE.format(r"'a\nerror: b\x1b[2J'"),
     ),
-    "a name of a megabyte": (saved({"a" * (1 << 20): 1}), NO_STATE.format(f"'{'a' * 76}...")),
+    "a name of a megabyte": (saved({"a" * (1 << 20): 1}), NO_STATE.format(f"'{'a' * 79}")),
     "dicts in dicts": (saved(nested_dicts()), NO_STATE.format("'a', 'b'")),
     "a dict within itself": (saved(within_itself()), NO_STATE.format("'model'")),
     "lists nested deeply": (deeply_nested(), NO_STATE.format("list")),

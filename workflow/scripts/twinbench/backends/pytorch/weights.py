@@ -14,7 +14,6 @@ import torch
 from safetensors.torch import load_file
 
 from twinbench.backends.pytorch import network
-from twinbench.config.messages import shown
 from twinbench.errors import InputError
 from twinbench.files import written_atomically
 from twinbench.networks.architectures import HEAD, Architecture
@@ -72,7 +71,7 @@ def read_state(path: Path, architecture: Architecture) -> dict[str, torch.Tensor
             if all(isinstance(state.get(prefix + name), torch.Tensor) for name in names):
                 return {name: state[prefix + name] for name in names}
     seen = next(_state_dicts(content), {})
-    held = ", ".join(map(shown, list(seen)[:3])) or type(content).__name__
+    held = ", ".join(repr(name)[:80] for name in list(seen)[:3]) or type(content).__name__
     raise InputError(
         f"{path}: no state dict of {architecture.title}, which has {names[0]}, {names[1]} ...: "
         f"this file has {held}; {advice(architecture)}"
