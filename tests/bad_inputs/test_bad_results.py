@@ -61,7 +61,7 @@ OTHERWISE = (
     "{{file}}: {}, but the config asks for {}; delete ...b/seed-0/history.csv and start again: ..."
 )
 PROVENANCES = {
-    "missing": (None, "{file}: no such file; start again to make it"),
+    "missing": (None, "{file}: no such file; start again: the run is trained anew"),
     "empty": (b"", REFUSED),
     "no JSON": (b"{]", REFUSED),
     "no UTF-8": (b"\xff{}", REFUSED),
@@ -134,7 +134,7 @@ def lines(change) -> bytes:
 
 EPOCHS = f"{{file}}: its epochs are not 1 to 8, as in provenance.json; {ANEW}"
 HISTORIES = {
-    "missing": (None, "{file}: no such file; start again to make it"),
+    "missing": (None, "{file}: no such file; start again: the run is trained anew"),
     "empty": (b"", f"{{file}}: no rows; {ANEW}"),
     "the header alone": (lines(lambda rows: rows[:1]), EPOCHS),
     "no UTF-8": (b"\xff\n", REFUSED),
@@ -252,7 +252,7 @@ DIFFER = (
     f"later; {ANEW}"
 )
 PREDICTIONS = {
-    "missing": (None, "{file}: no such file; start again to make it"),
+    "missing": (None, "{file}: no such file; start again: the run is trained anew"),
     "empty": (b"", REFUSED),
     "a page": (b"<html>not found</html>", REFUSED),
     "zeros, as after a power cut": (bytes(5000), REFUSED),

@@ -137,7 +137,8 @@ def readable(path: Path, advice: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file; start again to make it") from None
+        to_do = advice.removeprefix("delete it and ")
+        raise InputError(f"{path}: no such file; {to_do}") from None
     except IsADirectoryError:
         raise InputError(f"{path}: a folder instead of a file; {advice}") from None
     except RecursionError:

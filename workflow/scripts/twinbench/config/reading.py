@@ -103,10 +103,8 @@ class _Constructor(yaml.constructor.SafeConstructor):
         try:
             return super().construct_object(node, deep)
         except (ValueError, KeyError, AttributeError, TypeError):
-            message = (
-                f"{shown(node.value)} is {_kind(node)} to YAML, but not a valid one; correct it, "
-            )
-            raise _invalid(node, (), message + "or put it in quotes") from None
+            message = f"{shown(node.value)} is {_kind(node)} to YAML, but not a valid one; "
+            raise _invalid(node, (), message + "correct it, or put it in quotes") from None
 
 
 def _tree(text: str) -> yaml.Node | None:

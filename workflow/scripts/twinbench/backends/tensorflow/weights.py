@@ -96,11 +96,8 @@ def _in_order(datasets: dict[str, h5py.Dataset], architecture: Architecture) -> 
 def _kernel_and_bias(layer: str, tensors: list[h5py.Dataset]) -> Tensors:
     # By rank, since the names inside vary with the Keras that wrote them.
     ordered = sorted(tensors, key=lambda tensor: -(tensor.ndim or 0))
-    return (
-        dict(zip((f"{layer}/kernel", f"{layer}/bias"), ordered, strict=True))
-        if len(ordered) == 2
-        else {}
-    )
+    names = (f"{layer}/kernel", f"{layer}/bias")
+    return dict(zip(names, ordered, strict=True)) if len(ordered) == len(names) else {}
 
 
 def _array(tensor: h5py.Dataset) -> np.ndarray:
