@@ -20,8 +20,8 @@ MEMORY = 2000 << 20  # of the rule
 OUTPUTS = [f"{name}.safetensors" for name in ("train", "validation", "test")]
 SETTINGS = ["limit=null", "validation_fraction=0.2", "seed=0"]
 ANEW = (
-    "delete the archive and start again: it is fetched anew; if it is the same then, correct "
-    "dataset.archive or dataset.url, and dataset.sha256"
+    "delete the archive and start again: it is made or fetched anew; if it is the same then, "
+    "correct dataset.archive or dataset.url, and dataset.sha256"
 )
 LAYOUT = (
     "give one in the layout of cifar-10-binary.tar.gz (the binary version, not the Python one) as "

@@ -23,8 +23,8 @@ _OFFICIAL_RECORDS = 10_000  # in each batch
 _LARGEST = 1 << 30  # bytes, unpacked; CIFAR-10 has 184 million
 # To fetch the same bytes again helps only where the disk has damaged them.
 _ANEW = (
-    "delete the archive and start again: it is fetched anew; if it is the same then, correct "
-    "dataset.archive or dataset.url, and dataset.sha256"
+    "delete the archive and start again: it is made or fetched anew; if it is the same then, "
+    "correct dataset.archive or dataset.url, and dataset.sha256"
 )
 _LAYOUT = (
     "give one in the layout of cifar-10-binary.tar.gz (the binary version, not the Python one) as "
