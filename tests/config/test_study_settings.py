@@ -274,6 +274,21 @@ MISTAKES = [
         ["protocol: harmonised"],
     ),
     ({"dataset.archive": "no.tar.gz"}, "dataset.archive", ["no file 'no.tar.gz'"]),
+    ({"dataset.archive": "a" * 5000}, "dataset.archive", ["no file 'aaa"]),
+    ({"report.reference": "a" * 5000}, "report.reference", ["no file 'aaa"]),
+    ({"runs.a": {**VGG16, "weights": "a" * 5000}}, "runs.a.weights", ["no such file; give one of"]),
+    (
+        {"runs.a": {**VGG16, "weights": "/dev/zero"}},
+        "runs.a.weights",
+        ["no such file; give one of"],
+    ),
+    (
+        {
+            "runs.a": {**VGG16, "weights": "/proc/self/mem"}
+        },  # which nobody can read at its beginning
+        "runs.a.weights",
+        ["'/proc/self/mem' cannot be read (Input/output error)"],
+    ),
     (
         {"dataset.archive": "no.tar.gz", "dataset.source": "synthetic"},
         "dataset.archive",

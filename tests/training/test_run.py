@@ -150,7 +150,7 @@ def test_pretraining_writes_the_librarys_file_which_is_imported_without_normalis
     files = ["--library", str(tmp_path / "tiny.pth"), "--output", str(tmp_path / "tiny.st")]
     names = ["--backend", "pytorch", "--model", TINY_RESIZABLE.name]
     assert run_script("import_weights.py", names + files) == 0
-    found = weights.read(tmp_path / "tiny.st")
+    found = weights.read(tmp_path / "tiny.st", TINY_RESIZABLE)
     layers = set(TINY_RESIZABLE.weighted_layers()) - {"head"}
     assert found.keys() == {f"{name}/{part}" for name in layers for part in ("kernel", "bias")}
 

@@ -63,7 +63,7 @@ def run(main: Callable[[argparse.Namespace], None], parser: argparse.ArgumentPar
             console.setFormatter(_formatter(arguments.job_name(arguments)))
         main(arguments)
     except InputError as error:
-        log.error("error: %s", error)
+        log.error("error: %s", _in_one_line(str(error)))
         sys.exit(1)
     except Exception as error:
         if missing := missing_library(error):
@@ -82,6 +82,14 @@ def _system_error(error: Exception) -> int:
     """The number of a system error, 0 if it is none; libraries in Rust name it in their text alone."""
     named = re.search(r"\(os error (\d+)\)", str(error))
     return int(named[1]) if named else getattr(error, "errno", None) or 0
+
+
+def _in_one_line(text: str) -> str:
+    """The text with escapes for what a terminal would obey, or cannot show: names may hold anything."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
 
 
 def _read_settings(arguments: argparse.Namespace) -> None:

@@ -63,5 +63,5 @@ def verify_checksum(path: Path | str, expected: str, origin: str | None = None) 
     if not found.startswith(expected.lower()):
         raise InputError(
             f"{origin or path}: {algorithm} is {found}, expected {expected}; "
-            "the file is damaged or another one: fetch it again or correct the checksum"
+            "the file is damaged or another one: give the right one, or correct the checksum"
         )

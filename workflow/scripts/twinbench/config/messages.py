@@ -43,7 +43,9 @@ _MESSAGES = {
     "string_type": "{value} is {kind} to YAML, not text; put it in quotes",
     "string_too_short": "{value} is empty; give at least one character",
     "too_short": "{value} is empty; give at least one",
+    "string_too_long": "{value} is too long; give at most {max_length} characters",
     "truth_value": "{value} is a truth value, not a number; give a number",
+    "unwritable_text": "{value} holds a character that no file name may hold; remove it",
 }
 
 

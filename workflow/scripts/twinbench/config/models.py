@@ -8,10 +8,10 @@ from pydantic_core import PydanticCustomError
 
 from twinbench.config.base import (
     Count,
+    Epochs,
     Integer,
     Name,
     Number,
-    PositiveInteger,
     PositiveNumber,
     Settings,
     setting,
@@ -113,8 +113,10 @@ class PublishedFile(Settings):
 
 
 class SyntheticWeights(Settings):
-    images: Annotated[Integer, Field(ge=100)] = setting(20000, "Number of synthetic images.")
-    epochs: PositiveInteger = setting(5, "Number of epochs.")
+    images: Annotated[Integer, Field(ge=100, le=1_000_000)] = setting(
+        20000, "Number of synthetic images."
+    )
+    epochs: Epochs = setting(5, "Number of epochs.")
     batch_size: Annotated[Integer, Field(ge=2)] = setting(64, "Images per step.")
     learning_rate: PositiveNumber = setting(0.001, "Peak learning rate.")
     seed: Count = setting(0, "Seed of the images and of the training.")
@@ -133,7 +135,7 @@ class Weights(Settings):
 class StudyTraining(Training):
     """How each run is trained, and what concerns all trainings together, which no run can override."""
 
-    jobs_per_gpu: PositiveInteger = setting(
+    jobs_per_gpu: Annotated[Integer, Field(ge=1, le=32)] = setting(
         1,
         "How many jobs may share a GPU. On a large one several small trainings at once are faster "
         "together, and each takes longer. Accuracies do not depend on it.",

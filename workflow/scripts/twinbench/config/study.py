@@ -5,7 +5,7 @@ Nothing here needs NumPy or a framework, so that Snakemake's own environment can
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -176,7 +176,13 @@ class Study:
                 decisive = [given.images, given.seed, self.pretraining(settings.model).model_dump()]
                 return InitialWeights("synthetic", weights_id=f"synthetic-{digest(decisive)}")
         path = settings.weights
-        sha256 = checksum(path)
+        try:
+            sha256 = checksum(path)
+        except OSError as error:
+            raise InputError(
+                f"config: runs.{run}.weights: {shown(path)} cannot be read ({error.strerror}); correct "
+                "the path, or set the permissions"
+            ) from None
         expected = settings.weights_sha256
         if expected and expected.lower() != sha256:
             raise InputError(
@@ -188,10 +194,7 @@ class Study:
     def _architecture(self, run: str) -> Architecture:
         model = self.model(run)
         if model not in ARCHITECTURES:
-            raise InputError(
-                f"config: runs.{run}.model: {model!r} is none of {', '.join(ARCHITECTURES)}"
-                f"{suggestion(model, ARCHITECTURES)}"
-            )
+            raise InputError(f"config: runs.{run}.model: {_none_of(model, ARCHITECTURES)}")
         return ARCHITECTURES[model]
 
     def _check_files(self) -> None:
@@ -201,12 +204,12 @@ class Study:
                 "config: dataset.archive: only source cifar10 uses it; "
                 "set dataset.source: cifar10 or dataset.archive: null"
             )
-        if dataset.archive and not Path(dataset.archive).is_file():
+        if dataset.archive and not _is_file(dataset.archive):
             raise InputError(
                 f"config: dataset.archive: there is no file {shown(dataset.archive)}; "
                 "correct the path, or set it to null to download"
             )
-        if reference and not Path(reference).is_file():
+        if reference and not _is_file(reference):
             raise InputError(
                 f"config: report.reference: there is no file {shown(reference)}; "
                 "correct the path, or set it to null to do without"
@@ -218,10 +221,7 @@ class Study:
         published = [name for name, network in ARCHITECTURES.items() if network.published]
         for model in self.config.weights.imagenet:
             if model not in published:
-                raise InputError(
-                    f"config: weights.imagenet: {model!r} is none of {', '.join(published)}"
-                    f"{suggestion(model, published)}"
-                )
+                raise InputError(f"config: weights.imagenet: {_none_of(model, published)}")
 
     def _check_multipliers(self) -> None:
         """A run ignores those of no layer of its network; one of no network's layer is a mistake."""
@@ -237,10 +237,7 @@ class Study:
         settings, key = self.config.runs[run], f"config: runs.{run}"
         network = self._architecture(run)
         if settings.framework not in BACKENDS:
-            raise InputError(
-                f"{key}.framework: {settings.framework!r} is none of {', '.join(BACKENDS)}"
-                f"{suggestion(settings.framework, BACKENDS)}"
-            )
+            raise InputError(f"{key}.framework: {_none_of(settings.framework, BACKENDS)}")
         _check_weights(f"{key}.weights", settings, network)
         training = self.training(run)
         _check_input_size(f"{key}.input_size", training.input_size, network)
@@ -260,6 +257,18 @@ def digest(value: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
+def _none_of(word: str, known: Collection[str]) -> str:
+    hint = suggestion(word, known) or "; give one of these"
+    return f"{word!r} is none of {', '.join(known)}{hint}"
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return Path(path).is_file()
+    except OSError:  # such as a name that is too long
+        return False
+
+
 def _names_a_layer(prefix: str, network: Architecture) -> bool:
     return any(name.startswith(prefix) for name in network.weighted_layers())
 
@@ -273,10 +282,10 @@ def _check_braces(key: str, path: str) -> None:
 
 
 def _check_weights(key: str, run: Run, network: Architecture) -> None:
-    if run.weights not in KEYWORDS and not Path(run.weights).is_file():
+    if run.weights not in KEYWORDS and not _is_file(run.weights):
         raise InputError(
-            f"{key}: {run.weights!r} is none of {', '.join(KEYWORDS)}, and there is no such file"
-            f"{suggestion(run.weights, KEYWORDS)}"
+            f"{key}: {shown(run.weights)} is none of {', '.join(KEYWORDS)}, and there is no such file"
+            f"{suggestion(run.weights, KEYWORDS) or '; give one of these or the path of a file'}"
         )
     _check_braces(key, run.weights)
     if run.weights != "none" and network.published is None:

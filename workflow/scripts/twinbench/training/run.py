@@ -176,16 +176,16 @@ def _execute(
 
 
 def _job(arguments: argparse.Namespace, settings: RunSettings) -> Job:
-    path = arguments.weights
+    path, architecture = arguments.weights, ARCHITECTURES[settings.model]
     return Job(
         run=settings.run,
         seed=arguments.seed,
-        architecture=ARCHITECTURES[settings.model],
+        architecture=architecture,
         settings=settings.training,
         train=splits.load(arguments.train),
         validation=splits.load(arguments.validation),
         test=splits.load(arguments.test),
-        pretrained=weights.read(path) if path else {},
+        pretrained=weights.read(path, architecture) if path else {},
         published_normalisation=path is not None,
         threads=arguments.threads,
         checkpoint_steps=arguments.checkpoint_steps,
