@@ -38,13 +38,15 @@ class Refusal:
         assert contents(self.folder) == before
         if "--log" in arguments:
             log = Path(arguments[arguments.index("--log") + 1])
-            assert log.read_text(encoding="utf-8") == output
+            # On the console the job's name stands before it.
+            said = log.read_text(encoding="utf-8").partition("error: ")
+            assert said[2] == output.partition("error: ")[2]
             log.unlink()
 
 
 def pattern(expected: str) -> str:
-    """A regular expression of a line, its time aside."""
-    return r"(\d\d:\d\d:\d\d )?" + re.escape(expected).replace(re.escape("..."), ".*")
+    """A regular expression of a line, its time and the job's name aside."""
+    return r"(\d\d:\d\d:\d\d )?([\w, -]+: )?" + re.escape(expected).replace(re.escape("..."), ".*")
 
 
 def contents(folder: Path) -> dict[str, tuple]:

@@ -80,7 +80,8 @@ def test_a_lease_stays_in_its_folder_whatever_it_is_called(folder, monkeypatch, 
 
 def test_figures_need_no_backend_that_a_notebook_sets(folder):
     fake = FakeStudy(folder, {"a": FakeRun()}, images=20)
-    words = ["dpi=50", "--directory", "runs", "--metrics", "missing.csv", "--figures", "figures"]
+    words = ["dpi=50", "language=en", "equivalence_margin=0.01", "--figures", "figures"]
+    words += ["--directory", "runs", "--metrics", "missing.csv", "--comparisons", "missing.csv"]
     done = subprocess.run(
         [sys.executable, SCRIPTS / "plot_figures.py", *fake.arguments, *words],
         env=os.environ | {"MPLBACKEND": "module://matplotlib_inline.backend_inline"},

@@ -8,11 +8,11 @@ import pytest
 from analysis.fake_study import FakeRun, FakeStudy
 from bad_inputs import boundaries
 from bad_inputs.writing import content
-from report.samples import AUDIT, PARITY, REFERENCE, TEMPLATE, data_statistics
+from PIL import Image
+from report.samples import AUDIT, PARITY, REFERENCE, TEMPLATES, data_statistics
 from twinbench import tensor_files
 from twinbench.analysis import comparisons, metrics, tables
 from twinbench.errors import InputError
-from twinbench.report.inputs import FIGURES
 
 RUNS = {"pytorch-scratch": FakeRun(), "tensorflow-scratch": FakeRun("tensorflow", noise=1)}
 ANEW = "delete it and start again: it is made anew"
@@ -31,8 +31,7 @@ def study(tmp_path_factory) -> Path:
     (folder / "statistics.json").write_text(data_statistics().model_dump_json())
     shutil.copy(REFERENCE, folder / "reference.yaml")
     (folder / "figures").mkdir()
-    for name in FIGURES:
-        (folder / "figures" / f"{name}.png").touch()
+    Image.new("RGB", (4, 4)).save(folder / "figures" / "accuracy.png")
     return folder
 
 
@@ -44,16 +43,25 @@ def write_report(refuse, study: Path, folder: Path, name: str, change, expected:
     files |= {"statistics": "statistics.json", "reference": "reference.yaml"}
     files |= {
         "figures": "figures",
-        "template": TEMPLATE,
+        "templates": TEMPLATES,
         "directory": "runs",
-        "output": "report.md",
+        "output": "report.html",
+        "summary": "summary.txt",
     }
     words = [str(word) for key, value in files.items() for word in (f"--{key}", value)]
     texts = ["equivalence_margin=0.01", "study=fake", "title=a", "introduction=b"]
+    texts += ["language=en", "archive_sha256=null", "official_archive=false"]
     settings = FakeStudy(folder / "again", RUNS, images=1).arguments
     shutil.rmtree(folder / "again")
     line = expected.format(file=name)
-    refuse(line, "write_report.py", *settings, *texts, *words, outputs=["report.md"])
+    refuse(
+        line,
+        "write_report.py",
+        *settings,
+        *texts,
+        *words,
+        outputs=["report.html", "report.md", "summary.txt"],
+    )
 
 
 def replaced(old: str, new: str):
@@ -95,6 +103,16 @@ OTHERS = {
         f"{{file}}: it does not have each run and seed once; {ANEW}",
     ),
     "comparisons: empty": ("comparisons.csv", b"", f"{{file}}: no rows; {ANEW}"),
+    "comparisons: a pair is missing": (
+        "comparisons.csv",
+        row(1, ""),
+        f"{{file}}: it does not have each pair of runs once; {ANEW}",
+    ),
+    "figure: empty": (
+        "figures/accuracy.png",
+        b"",
+        "{file}: not a PNG; delete figures and start again: it is made anew",
+    ),
     "comparisons: another table": ("comparisons.csv", b"a,b\n1,2\n", REFUSED),
     "parity: empty": ("parity.csv", b"", f"{{file}}: no rows; {ANEW}"),
     "parity: neither true nor false": ("parity.csv", replaced("True", "perhaps"), REFUSED),

@@ -74,7 +74,9 @@ configfile: CONFIG
 
 
 # The files are read again for what merging hides, such as duplicate keys.
+# In the order in which they count: what the command line names comes after the workflow's own file.
 FILES = [Path(path) for path in workflow.configfiles]
+FILES.sort(key=lambda path: inside(path) != CONFIG)
 STUDY = checked(Study, config, FILES)
 # How the study was asked for, besides config/config.yaml.
 GIVEN = json.dumps(
