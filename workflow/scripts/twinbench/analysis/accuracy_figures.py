@@ -11,7 +11,7 @@ from matplotlib.markers import CARETLEFT
 
 from twinbench.analysis import naming
 from twinbench.analysis.comparisons import REPETITION, Comparison
-from twinbench.analysis.metrics import wilson_interval
+from twinbench.analysis.metrics import Accuracy, wilson_interval
 from twinbench.analysis.plotting import (
     BAND,
     GREY,
@@ -29,7 +29,7 @@ from twinbench.analysis.plotting import (
 )
 from twinbench.analysis.reference import Reference
 from twinbench.analysis.study_results import StudyResults
-from twinbench.language import Language, translatable
+from twinbench.language import Language, decimals_of, translatable
 
 _MOST_CONTRASTS, _MOST_RUNS = 20, 40
 Value = tuple[float, float, float]  # with its interval
@@ -60,26 +60,34 @@ def contrasts(
 ) -> Figure:
     """The difference of each planned contrast with its interval, question by question; if they are
     many, of those with the largest differences. `margin` is the equivalence margin, a fraction."""
-    largest = sorted(planned, key=lambda pair: -abs(pair.difference))[:_MOST_CONTRASTS]
+    by_size = sorted(planned, key=lambda pair: (pair.verdict == "collapsed", -abs(pair.difference)))
+    largest = by_size[:_MOST_CONTRASTS]
     questions: dict[str, list[Comparison]] = {}
     for pair in planned:
         if pair in largest:
             questions.setdefault(pair.question, []).append(pair)
-    texts = [_row_texts(results, pairs, say) for pairs in questions.values()]
-    # A row above the first one has room for the ends' names.
-    heights = [(len(left) + 1) * row_height(left + right) for left, right in texts]
+    ends = [_shared_sides(results, pairs, say) for pairs in questions.values()]
+    texts = [
+        _row_texts(results, pairs, bool(shared), say)
+        for pairs, shared in zip(questions.values(), ends, strict=True)
+    ]
+    # The ends' names stand above the first row.
+    above = [1.4 if shared else 0.6 for shared in ends]
+    heights = [
+        (len(left) - 0.4 + space) * row_height(left + right)
+        for (left, right), space in zip(texts, above, strict=True)
+    ]
     figure = new_figure(sum(heights) + 0.5 * len(heights) + 0.8)
     axes = figure.subplots(len(heights), squeeze=False, height_ratios=heights)[:, 0]
-    for ax, pairs, beside in zip(axes, questions.values(), texts, strict=True):
+    for place, (ax, (question, pairs)) in enumerate(zip(axes, questions.items(), strict=True)):
         _draw_pairs(ax, pairs, styles, margin)
-        _write_ends(ax, {sides(results, pair, say) for pair in pairs}, say)
-        write_rows(ax, *beside, above=1.4)
-        ax.set_title(say(_QUESTIONS[pairs[0].question]), loc="left")
+        _write_ends(ax, ends[place], say)
+        write_rows(ax, *texts[place], above=above[place])
+        ax.set_title(say(_QUESTIONS[question]), loc="left")
         number_axis(ax.xaxis, say, 100)
     axes[-1].set_xlabel(say("difference of test accuracy in percentage points (pp)"))
-    some = say(
-        "The {shown} largest of {total} differences.", shown=len(largest), total=len(planned)
-    )
+    counts = {"shown": say.whole(len(largest)), "total": say.whole(len(planned))}
+    some = say("The {shown} largest of {total} differences.", **counts)
     write_note(
         figure,
         say("Grey: equivalent, less than {margin} apart.", margin=say.margin(margin)),
@@ -90,12 +98,18 @@ def contrasts(
     return figure
 
 
+def _shared_sides(results: StudyResults, pairs: list[Comparison], say: Language) -> tuple[str, ...]:
+    """What the two sides of all these contrasts are called; empty if they differ."""
+    found = {sides(results, pair, say) for pair in pairs}
+    return found.pop() if len(found) == 1 else ()
+
+
 def _row_texts(
-    results: StudyResults, pairs: list[Comparison], say: Language
+    results: StudyResults, pairs: list[Comparison], shared: bool, say: Language
 ) -> tuple[list[str], list[str]]:
-    """What stands left and right of each contrast."""
+    """What stands left and right of each contrast; `shared`: the sides stand at the ends of the axis."""
     left = [
-        "\n".join(wrapped(part, _LETTERS) for part in (name.sides, name.context) if part)
+        wrapped(name.context if shared and name.context else str(name), _LETTERS)
         for name in naming.contrast_names(results, pairs, say)
     ]
     return left, [wrapped(_verdict(results, pair, say), _LETTERS) for pair in pairs]
@@ -135,25 +149,17 @@ def _draw_pairs(ax: Axes, pairs: list[Comparison], styles: dict[str, Look], marg
     ax.set_xlim(-1.08 * reach, 1.08 * reach)
 
 
-def _write_ends(ax: Axes, sides: set[tuple[str, str]], say: Language) -> None:
-    """Above the first row which side is better at each end, if it is the same one in all rows."""
-    if len(sides) > 1:
+def _write_ends(ax: Axes, shared: tuple[str, ...], say: Language) -> None:
+    """Above the first row which side is better at each end."""
+    if not shared:
         return
-    ((a, b),) = sides
-    for x, arrow, place in (
+    a, b = shared
+    for x, text, side in (
         (0.01, say("← {side} better", side=b), "left"),
         (0.99, say("{side} better →", side=a), "right"),
     ):
-        ax.text(
-            x,
-            -0.9,
-            wrapped(arrow, _LETTERS),
-            transform=ax.get_yaxis_transform(),
-            ha=place,
-            va="center",
-            fontsize=SMALL,
-            color=GREY,
-        )
+        look: dict[str, Any] = {"ha": side, "va": "center", "fontsize": SMALL, "color": GREY}
+        ax.text(x, -0.9, wrapped(text, _LETTERS), transform=ax.get_yaxis_transform(), **look)
 
 
 # --- Accuracy ----------------------------------------------------------------------------------
@@ -168,10 +174,10 @@ def accuracy(
     """
     shown = list(styles)[:_MOST_RUNS]
     left = [wrapped(styles[run].name, _LETTERS) for run in shown]
-    right = [say.estimate(*astuple(results.accuracies[run])) for run in shown]
+    right = _estimates([results.accuracies[run] for run in shown], say)
     figure = new_figure((row_height(left) + 0.1) * len(shown) + 1)
     ax = figure.subplots()
-    reported = _reported(reference, shown)
+    reported = _reported(results, reference, shown)
     low, high = _range(results, shown, list(reported.values()))
     edge = low - 0.06 * (high - low)
     chance = 1 / len(results.class_names)
@@ -207,9 +213,20 @@ def accuracy(
     return figure
 
 
-def _reported(reference: Reference | None, shown: list[str]) -> dict[str, Value]:
-    """The reported accuracy of each run and its Wilson interval."""
-    if reference is None:
+def _estimates(found: list[Accuracy], say: Language) -> list[str]:
+    """The accuracies with their intervals, all with as many decimals."""
+    decimals = max(decimals_of(each.low, each.high) for each in found)
+    return [
+        f"{say.percent(each.mean, decimals)} ({say.interval(each.low, each.high, decimals)})"
+        for each in found
+    ]
+
+
+def _reported(
+    results: StudyResults, reference: Reference | None, shown: list[str]
+) -> dict[str, Value]:
+    """What was reported of each run, if it was on the same data, and its Wilson interval."""
+    if reference is None or results.models[0].provenance.dataset.source != reference.dataset:
         return {}
     images = reference.test_images
     values = {run: reference.runs[run].test_accuracy for run in shown if run in reference.runs}
@@ -226,14 +243,15 @@ def _range(results: StudyResults, shown: list[str], reported: list[Value]) -> tu
     values += [end for run in sound for end in astuple(results.accuracies[run])]
     least = min(values) - _FAR
     values += [end for each in reported for end in each if each[0] > least]
-    return float(np.nanmin(values)), float(np.nanmax(values))
+    return min(values), max(values)
 
 
 def _draw_seeds(ax: Axes, place: float, values: np.ndarray, colour: str, edge: float) -> None:
     """A faint point for each of several seeds, at heights around `place` so that few overlap."""
     if len(values) > 1:
         heights = place + 0.15 * ((np.arange(len(values)) * 0.618) % 1 - 0.5)
-        ax.plot(np.maximum(values, edge), heights, ".", color=colour, alpha=0.5, markersize=4)
+        inside = values >= edge
+        ax.plot(values[inside], heights[inside], ".", color=colour, alpha=0.5, markersize=4)
 
 
 def _draw_value(
@@ -246,13 +264,12 @@ def _draw_value(
         ax.annotate(
             say.percent(mean),
             (edge, place),
-            (4, 0),
+            (7, 0),
             textcoords="offset points",
             va="center",
             fontsize=SMALL,
             color=look["color"],
         )
         return
-    if not math.isnan(low):
-        ax.hlines(place, low, high, color=look["color"], linewidth=1.5)
+    ax.hlines(place, low, high, color=look["color"], linewidth=1.5)
     ax.plot(mean, place, **look)

@@ -59,7 +59,7 @@ def figures(data: FigureData, say: Language) -> dict[str, Callable[[], Figure]]:
     sound = {run: look for run, look in styles.items() if run not in results.collapsed}
     pictures = picture_rows(results, sound, data.split, say) if data.split else []
     found: dict[str, Callable[[], Figure]] = {}
-    if planned:
+    if any(pair.verdict != "collapsed" for pair in planned):
         found["contrasts"] = partial(contrasts, results, planned, styles, data.margin, say)
     found["accuracy"] = partial(accuracy, results, styles, data.reference, say)
     if curves:

@@ -22,7 +22,7 @@ from twinbench.language import Language
 from twinbench.parity import comparing
 
 _PASSED, _FAILED = "#444444", "#C00000"
-_LETTERS = 30  # of a line beside the axes
+_LETTERS = 34  # of a line beside the axes
 _MOST_CASES = 10
 
 
@@ -38,7 +38,7 @@ def draw_parity(parity: pd.DataFrame, say: Language) -> Figure:
     checks = list(dict.fromkeys(table["check"]))
     left = [wrapped(_check_name(check, say), _LETTERS) for check in checks]
     right = [wrapped(_failures(table[table["check"] == check], say), 20) for check in checks]
-    row = max(LINE * lines_of([*left, *right]) + 0.06, 0.09 * len(places))
+    row = max(LINE * lines_of([*left, *right]) + 0.02, 0.09 * len(places))
     figure = new_figure(row * len(checks) + LINE * len(places) / 2 + 1.4)
     ax = figure.subplots()
     edges = _scale(ax, table["power"].to_numpy(), say)
@@ -54,8 +54,9 @@ def draw_parity(parity: pd.DataFrame, say: Language) -> Figure:
             clip_on=False,
         )
     write_rows(ax, left, right, above=0.6)
-    for text, words in zip(ax.get_yticklabels(), right, strict=True):
-        text.set_color(_FAILED if words else "black")
+    for beside, words in zip(zip(ax.get_yticklabels(), ax.texts, strict=True), right, strict=True):
+        for text in beside:
+            text.set_color(_FAILED if words else "black")
     ax.set_xlabel(say("error as a multiple of its tolerance"))
     for case, place in places.items():
         ax.plot([], [], MARKERS[place % len(MARKERS)], color=_PASSED, label=wrapped(case, 38))
@@ -83,7 +84,8 @@ def _scale(ax: Axes, powers: np.ndarray, say: Language) -> tuple[float, float]:
     finite = powers[np.isfinite(powers)]
     low, high = int(np.floor(finite.min(initial=-1))), int(np.ceil(finite.max(initial=0)))
     step = -(-(high - low) // 5)
-    ticks = {power: say.number(10.0**power, max(0, -power)) for power in range(0, low - 1, -step)}
+    ticks: dict[float, str] = {}
+    ticks |= {power: say.number(10.0**power, max(0, -power)) for power in range(0, low - 1, -step)}
     ticks |= {power: say.whole(10.0**power) for power in range(0, high + 1, step)}
     edges = float(min(ticks) - step), float(max(ticks) + step)
     ticks = {edges[0]: say.whole(0), **ticks}
@@ -91,7 +93,8 @@ def _scale(ax: Axes, powers: np.ndarray, say: Language) -> tuple[float, float]:
         ticks[edges[1]] = "∞"
     ax.set_xticks(list(ticks), list(ticks.values()))
     ax.set_xlim(
-        edges[0] - 0.3 * step, edges[1] if np.isposinf(powers).any() else max(high, 0) + 0.5
+        edges[0] - 0.3 * step,
+        edges[1] + 0.3 * step if np.isposinf(powers).any() else max(high, 0) + 0.5,
     )
     ax.axvspan(edges[0] - 0.3 * step, 0, color=BAND, linewidth=0, zorder=0)
     ax.axvline(0, color=GREY, linewidth=1, zorder=1)

@@ -16,8 +16,10 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import Formatter, MaxNLocator
+from PIL import Image
 
 from twinbench.analysis import naming
 from twinbench.analysis.comparisons import Comparison
@@ -34,7 +36,8 @@ GREY, BAND = "#666666", "#E4E4E4"
 _COLOURS = {"pytorch": "#D55E00", "tensorflow": "#0072B2"}
 _FURTHER_COLOURS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "h", "*")
-_LETTERS_IN_WIDTH = 100
+_MOST_COLOURS = 5000  # of an image that a palette can show
+_LETTERS_IN_WIDTH = 115
 
 _RC: dict[Any, Any] = {
     "font.size": 9,
@@ -52,6 +55,7 @@ _RC: dict[Any, Any] = {
     "legend.frameon": False,
     "legend.fontsize": 9,
     "legend.borderaxespad": 0.2,
+    "legend.handlelength": 3,
     "lines.linewidth": 1.5,
     "lines.markersize": 6,
     "savefig.facecolor": "white",
@@ -119,12 +123,20 @@ def styled() -> AbstractContextManager:
 def save(draw: Callable[[], Figure], stem: Path, dpi: int) -> None:
     """Write a figure in each format as `<stem>.<format>`, the same bytes for the same numbers."""
     # A date or a version in the file would change its bytes without a change of content.
-    metadata = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
+    metadata = {"Date": None, "Creator": None}
     with styled():
         figure = draw()
-        for kind in FORMATS:
-            with written_atomically(stem.with_suffix(f".{kind}")) as path:
-                figure.savefig(path, format=kind, dpi=dpi, metadata=metadata[kind])
+        with written_atomically(stem.with_suffix(".svg")) as path:
+            figure.savefig(path, metadata=metadata)
+        with written_atomically(stem.with_suffix(".png")) as path:
+            figure.set_dpi(dpi)
+            canvas = FigureCanvasAgg(figure)
+            canvas.draw()
+            image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+            # A palette makes the file a third as large, but spoils photographs.
+            if image.getcolors(_MOST_COLOURS):
+                image = image.quantize(256, dither=Image.Dither.NONE)
+            image.save(path, optimize=True)
 
 
 def new_figure(height: float) -> Figure:
@@ -132,15 +144,29 @@ def new_figure(height: float) -> Figure:
     return Figure(figsize=(WIDTH, height), layout="constrained")
 
 
-def panels(figure: Figure, count: int, columns: int) -> list[Axes]:
-    """So many axes in rows of `columns`."""
-    grid = figure.add_gridspec(-(-count // columns), columns)
-    return [figure.add_subplot(grid[divmod(place, columns)]) for place in range(count)]
+def panels(
+    count: int, height: float, titles: list[str], x: str = "", y: str = ""
+) -> tuple[Figure, list[Axes]]:
+    """A figure of so many axes in two columns, each so many inches high below the longest of the
+    titles. They share the vertical axis, called `y`; the horizontal ones are called `x`."""
+    columns = min(2, count)
+    rows = -(-count // columns)
+    figure = new_figure(rows * (height + LINE * lines_of(titles)) + 0.5)
+    grid = figure.add_gridspec(rows, columns)
+    found: list[Axes] = []
+    for place in range(count):
+        ax = figure.add_subplot(grid[divmod(place, columns)], sharey=found[0] if found else None)
+        ax.tick_params(labelleft=place % columns == 0)
+        ax.set_ylabel("" if place % columns else y)
+        ax.set_xlabel("" if place + columns < count else x)
+        found.append(ax)
+    return figure, found
 
 
 def wrapped(text: str, letters: int) -> str:
-    """The text in lines of so many letters at most."""
-    return "\n".join(textwrap.wrap(text, letters))
+    """The text in lines of so many letters at most, if it is longer with its bracket on a new line."""
+    parts = [text] if len(text) <= letters else text.replace(" (", "\n(").split("\n")
+    return "\n".join(line for part in parts for line in textwrap.wrap(part, letters))
 
 
 def lines_of(texts: list[str]) -> int:
@@ -190,23 +216,17 @@ class _Numbers(Formatter):
         self._say, self._factor, self._unit = say, factor, unit
 
     def __call__(self, value: float, place: int | None = None) -> str:
-        logarithmic = self.axis is not None and self.axis.get_scale() == "log"
-        values = np.array([value] if logarithmic else self.locs) * self._factor
+        values = np.asarray(self.locs) * self._factor
         decimals = next((d for d in range(6) if np.allclose(values, values.round(d), atol=1e-7)), 6)
         return self._say.number(value * self._factor, decimals) + self._unit
 
 
 def number_axis(axis: Axis, say: Language, factor: float = 1, unit: str = "") -> None:
-    """Write the ticks of an axis in the reader's language."""
+    """Round ticks, `factor` times their values, in the reader's language."""
+    axis.set_major_locator(MaxNLocator(nbins=7, steps=(1, 2, 5, 10)))
     axis.set_major_formatter(_Numbers(say, factor, unit))
 
 
 def percent_axis(axis: Axis, say: Language) -> None:
     """An axis of fractions, as percentages."""
     number_axis(axis, say, 100, " %")
-
-
-def whole_axis(axis: Axis, say: Language) -> None:
-    """An axis of numbers such as those of epochs."""
-    axis.set_major_locator(MaxNLocator(integer=True))
-    number_axis(axis, say)

@@ -30,9 +30,10 @@ from twinbench.errors import InputError
 from twinbench.language import Language
 
 _MOST_RUNS = 10
-_LETTERS = 38  # of a line above a panel
+_LETTERS = 28  # of a line above a panel
 _LETTERS_OF_A_CLASS = 15
 _WRITTEN = 0.02  # the least fraction that a confusion matrix has in figures
+_FEWEST_IN_A_BIN = 10
 _PICTURES = 6  # in a row
 
 
@@ -46,17 +47,15 @@ def confusion(results: StudyResults, styles: dict[str, Look], say: Language) -> 
     mistakes = {run: _mistakes(results.confusions[run]) for run in shown}
     most = max(float(found.max()) for found in mistakes.values()) or 1.0
     titles = [wrapped(look.name, _LETTERS) for look in shown.values()]
-    columns = min(2, len(shown))
-    rows = -(-len(shown) // columns)
-    figure = new_figure(rows * (3 + LINE * lines_of(titles)) + 1.4)
-    axes = panels(figure, len(shown), columns)
-    for place, (ax, title, run) in enumerate(zip(axes, titles, shown, strict=True)):
+    figure, axes = panels(len(shown), 3.2, titles)
+    ticks = range(len(names))
+    for ax, title, run in zip(axes, titles, shown, strict=True):
         _draw_mistakes(ax, mistakes[run], most, shown[run].colour, say)
         ax.set_title(title, color=shown[run].colour)
-        ticks = range(len(names))
-        below = place + columns < len(shown)
-        ax.set_xticks(ticks, [] if below else names, rotation=90, fontsize=SMALL)
-        ax.set_yticks(ticks, [] if place % columns else names, fontsize=SMALL)
+        ax.set_yticks(ticks, names, fontsize=SMALL)
+        ax.set_xticks(ticks, [])
+    for ax in axes[-2:]:
+        ax.set_xticks(ticks, names, rotation=90, fontsize=SMALL)
     write_note(
         figure,
         say("Rows: true classes. Columns: predictions."),
@@ -218,23 +217,17 @@ def reliability(results: StudyResults, styles: dict[str, Look], say: Language) -
     """For each run the accuracy of predictions by their confidence, and how many there are of each."""
     shown = dict(list(styles.items())[:_MOST_RUNS])
     titles = [wrapped(look.name, _LETTERS) for look in shown.values()]
-    columns = min(2, len(shown))
-    rows = -(-len(shown) // columns)
-    figure = new_figure(rows * (2.2 + LINE * lines_of(titles)) + 0.8)
-    axes = panels(figure, len(shown), columns)
+    figure, axes = panels(len(shown), 2.2, titles, say("confidence"), say("accuracy"))
     for ax, title, (run, look) in zip(axes, titles, shown.items(), strict=True):
         _draw_reliability(ax, results, run, look)
         ax.set_title(title, color=look.colour)
         for axis in (ax.xaxis, ax.yaxis):
             percent_axis(axis, say)
-    for ax in axes[-columns:]:
-        ax.set_xlabel(say("confidence"))
-    for ax in axes[::columns]:
-        ax.set_ylabel(say("accuracy"))
     write_note(
         figure,
         say("Band: where 95 % of the points of a perfectly calibrated network lie."),
         say("Bars: number of predictions."),
+        say("Points: bins of {least} images or more.", least=_FEWEST_IN_A_BIN),
         some_of(len(shown), len(styles), say),
     )
     return figure
@@ -249,12 +242,12 @@ def _draw_reliability(ax: Axes, results: StudyResults, run: str, look: Look) -> 
         width=0.9 / bins,
         color="#CCCCCC",
     )
-    used = found.predictions > 0
+    # Several seeds predict the same images: together they are no more precise than one may be.
+    images = found.predictions / len(results.correct[run])
+    used = images >= _FEWEST_IN_A_BIN
     number = found.predictions[used]
     confidence, accuracy = found.confidence[used] / number, found.correct[used] / number
-    # Several seeds predict the same images: together they are no more precise than one may be.
-    images = number / len(results.correct[run])
-    half = 1.96 * np.sqrt(confidence * (1 - confidence) / images)
+    half = 1.96 * np.sqrt(confidence * (1 - confidence) / images[used])
     ends = np.clip([confidence - half, confidence + half], 0, 1)
     ax.fill_between(confidence, *ends, color=look.colour, alpha=0.2, linewidth=0)
     ax.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=(0, (4, 2)))

@@ -1,10 +1,12 @@
 """Figures of the training: accuracy by epoch, and by the time that it took."""
 
+from itertools import pairwise
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from twinbench.analysis.plotting import (
     GREY,
@@ -16,7 +18,6 @@ from twinbench.analysis.plotting import (
     panels,
     percent_axis,
     some_of,
-    whole_axis,
     wrapped,
     write_note,
 )
@@ -26,7 +27,7 @@ from twinbench.language import Language, translatable
 _FEWEST_EPOCHS = 3  # fewer are points, not a curve
 _MOST_RUNS, _MOST_RUNS_IN_ONE = 20, 10
 _FAR_APART = 10  # times that differ so much need a logarithmic axis
-_LETTERS = 38  # of a line in a legend of two columns
+_LETTERS = 28  # of a line in a legend of two columns
 # Seconds in a unit of time, and from how many on it is used.
 _UNITS = (
     (3600, 3 * 3600, translatable("hours of training")),
@@ -55,22 +56,21 @@ def learning_curves(
     groups: dict[int, list[str]] = {}
     for run in list(drawn)[:_MOST_RUNS]:
         groups.setdefault(drawn[run].group, []).append(run)
-    columns = min(2, len(groups))
-    handles = [[_handle(drawn[run]) for run in group] for group in groups.values()]
-    rows = -(-len(groups) // columns)
-    figure = new_figure(rows * (2.1 + LINE * max(map(_lines, handles))) + 0.5)
-    axes = panels(figure, len(groups), columns)
-    for ax, group, names in zip(axes, groups.values(), handles, strict=True):
-        for place, run in enumerate(group):
-            _draw_history(ax, found[run], drawn[run], place, wide=run != group[-1])
-        _mark_changes(ax, found[group[0]], say)
-        ax.legend(handles=names, loc="lower left", bbox_to_anchor=(0, 1))
+    names = ["\n".join(_legend_name(drawn[run]) for run in group) for group in groups.values()]
+    figure, axes = panels(len(groups), 2.1, names, say("epoch"), say("accuracy"))
+    changed = False
+    for ax, group in zip(axes, groups.values(), strict=True):
+        for above, run in enumerate(reversed(group)):
+            _draw_history(ax, found[run], drawn[run], above)
+        changed |= _mark_changes(ax, found[group[0]], say)
+        handles = [_handle(drawn[run]) for run in group]
+        ax.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1))
         percent_axis(ax.yaxis, say)
-        whole_axis(ax.xaxis, say)
-    for ax in axes[-columns:]:
-        ax.set_xlabel(say("epoch"))
-    for ax in axes[::columns]:
-        ax.set_ylabel(say("accuracy"))
+        number_axis(ax.xaxis, say)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if changed:  # room for the words below the curves
+        low, high = axes[0].get_ylim()
+        axes[0].set_ylim(low - 0.2 * (high - low), high)
     write_note(
         figure,
         say("With markers: validation. Dotted: training, on augmented images and with dropout."),
@@ -81,19 +81,20 @@ def learning_curves(
     return figure
 
 
-def _draw_history(ax: Axes, history: pd.DataFrame, look: Look, place: int, wide: bool) -> None:
-    """Training and validation, with the markers of twins at different epochs."""
-    width = _width(wide)
+def _draw_history(ax: Axes, history: pd.DataFrame, look: Look, above: int) -> None:
+    """Training and validation; `above` so many twins are drawn, whose curves may coincide."""
     table = history.groupby("epoch")[["train_accuracy", "validation_accuracy"]]
     mean, low, high = table.mean(), table.min(), table.max()
-    ax.plot(mean.index, mean["train_accuracy"], ":", color=look.colour, linewidth=width)
-    every = max(1, len(mean) // 6)
+    dots = (2 * above, (1, 3))  # those of twins alternate
+    ax.plot(mean.index, mean["train_accuracy"], linestyle=dots, color=look.colour)
     ax.plot(
         mean.index,
         mean["validation_accuracy"],
         look.line,
-        linewidth=width,
-        markevery=(place % every, every),
+        linewidth=_width(above),
+        markersize=5 + 4 * above,
+        zorder=3 - 0.1 * above,
+        markevery=max(1, len(mean) // 6),
         **look.marks,
     )
     if history["seed"].nunique() > 1:
@@ -101,13 +102,13 @@ def _draw_history(ax: Axes, history: pd.DataFrame, look: Look, place: int, wide:
         ax.fill_between(mean.index, *ends, color=look.colour, alpha=0.15, linewidth=0)
 
 
-def _mark_changes(ax: Axes, history: pd.DataFrame, say: Language) -> None:
-    """Where another phase or image size begins."""
+def _mark_changes(ax: Axes, history: pd.DataFrame, say: Language) -> bool:
+    """Mark where another phase or image size begins, at the bottom; whether there is such a place."""
     first = history[history["seed"] == history["seed"].iloc[0]]
     rows = first.reindex(columns=["epoch", "phase", "input_size"]).to_dict("records")
     changes = [
         (after["epoch"] - 0.5, text)
-        for before, after in zip(rows, rows[1:], strict=False)
+        for before, after in pairwise(rows)
         if (text := _change(before, after, say))
     ]
     for place, (epoch, text) in enumerate(changes):
@@ -123,6 +124,7 @@ def _mark_changes(ax: Axes, history: pd.DataFrame, say: Language) -> None:
             fontsize=SMALL,
             color=GREY,
         )
+    return bool(changes)
 
 
 def _change(before: dict, after: dict, say: Language) -> str:
@@ -146,33 +148,34 @@ def accuracy_time(
     shown = {run: drawn[run] for run in list(drawn)[:_MOST_RUNS_IN_ONE]}
     totals = [results.runs[run]["total_seconds"].mean() for run in shown]
     size, unit = next((size, unit) for size, least, unit in _UNITS if max(totals) >= least)
-    handles = [_handle(look) for look in shown.values()]
-    figure = new_figure(3.9 + LINE * (_lines(handles) // 2 + 1))
+    lines = "\n".join(_legend_name(look) for look in shown.values()).count("\n") + 1
+    figure = new_figure(3.9 + LINE * (lines // 2 + 1))
     ax = figure.subplots()
     groups = [look.group for look in shown.values()]
     for place, ((run, look), total) in enumerate(zip(shown.items(), totals, strict=True)):
         mean = found[run].groupby("epoch")[["elapsed", "validation_accuracy"]].mean()
-        wide = look.group in groups[place + 1 :]  # a twin lies upon it
         ax.plot(
             mean["elapsed"] / size,
             mean["validation_accuracy"],
             look.line,
             color=look.colour,
-            linewidth=_width(wide),
+            linewidth=_width(groups[place + 1 :].count(look.group)),
         )
         end = results.accuracies[run].mean
         ax.plot(total / size, end, markersize=9, linestyle="none", **look.marks)
+    percent_axis(ax.yaxis, say)
+    number_axis(ax.xaxis, say)
     if max(totals) > _FAR_APART * min(totals):
         ax.set_xscale("log")
         ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.xaxis.set_minor_formatter(NullFormatter())
     else:
         ax.set_xlim(left=0)
-    percent_axis(ax.yaxis, say)
-    number_axis(ax.xaxis, say)
     ax.set_xlabel(say(unit))
     ax.set_ylabel(say("accuracy"))
-    figure.legend(handles=handles, loc="outside upper left", ncols=2)
+    figure.legend(
+        handles=[_handle(look) for look in shown.values()], loc="outside upper left", ncols=2
+    )
     write_note(
         figure,
         say("Lines: validation. Marks: test, at the end."),
@@ -186,18 +189,17 @@ def accuracy_time(
 # --- Both --------------------------------------------------------------------------------------
 
 
-def _width(wide: bool) -> float:
-    """Of two curves that may coincide the lower one is wide, so that both are seen."""
-    return 3.2 if wide else 1.3
+def _width(above: int) -> float:
+    """Of curves that may coincide those below others are wider, so that all are seen."""
+    return 1.3 + 1.5 * above
+
+
+def _legend_name(look: Look) -> str:
+    return wrapped(look.name, _LETTERS)
 
 
 def _handle(look: Look) -> Line2D:
-    return Line2D([], [], label=wrapped(look.name, _LETTERS), linestyle=look.line, **look.marks)
-
-
-def _lines(handles: list[Line2D]) -> int:
-    """How many lines of text a legend in one column has."""
-    return sum(str(handle.get_label()).count("\n") + 1 for handle in handles)
+    return Line2D([], [], label=_legend_name(look), ls=look.line, **look.marks)
 
 
 def _too_short(count: int, say: Language) -> str:
