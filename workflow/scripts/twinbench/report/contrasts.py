@@ -131,8 +131,9 @@ def _settling(evidence: Evidence) -> list[Block]:
         found.append(
             Text(
                 say(
-                    "{count} of {all} open contrasts would stay open with as many as 100 seeds: {images} test "
-                    "images are too few to tell so small a difference, or the margin of {margin} too narrow.",
+                    "{count} of {all} open contrasts would stay open with as many as 100 seeds: {images} "
+                    "test images are too few to tell so small a difference, or the margin of {margin} too "
+                    "narrow.",
                     count=hopeless,
                     all=len(open_ones),
                     margin=say.margin(evidence.settings.equivalence_margin),
