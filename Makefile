@@ -21,7 +21,7 @@ IMAGE := localhost/twinbench
 
 demo: .venv  ## the whole study on synthetic images, offline, in minutes
 	snakemake --cores all --configfile config/demo.yaml
-	@echo "The report: results/demo/report.md"
+	@echo "The report: results/demo/report.html"
 
 test: .venv/installed-dev  ## the fast tests
 	python -m pytest -n $(TEST_PROCESSES) --dist loadgroup
@@ -68,10 +68,11 @@ lint-images: .venv/installed  ## the image recipe, with hadolint
 format: .venv/installed-dev  ## fixes formatting
 	ruff format . && ruff check --fix . && snakefmt Snakefile workflow
 
-generate: .venv/installed  ## what is made from the code: the config's schema, the table of its keys, the catalogue of texts, and the list of the workflow's files
+generate: .venv/installed  ## the config's schema, the table of its keys, the texts to translate, the list of the workflow's files, the pages' numbers
 	PYTHONPATH=workflow/scripts python -m twinbench.config.schema workflow/schemas/config.schema.yaml config/README.md
 	PYTHONPATH=workflow/scripts python -m twinbench.catalogue workflow/report/es.po
 	git ls-files --cached --others --exclude-standard 'workflow/scripts/*.py' workflow/report 'envs/*.yaml' | LC_ALL=C sort > workflow/files.txt
+	PYTHONPATH=workflow/scripts python docs/generate.py
 
 .venv: .venv/installed $(if $(filter yes,$(GPU)),.venv/tensorflow/installed)  ## the environment alone, for GPUs too where there is a driver or with GPU=yes
 

@@ -1,6 +1,6 @@
 """How often a report names a winner, or equivalence, that is not: simulated studies with known truth.
 
-    python benchmarks/false_winners.py [--studies 1000] [--check]
+    python benchmarks/false_winners.py [--studies 500] [--check]
 
 It writes its tables between the markers in docs/statistics.md. With `--check` it only says whether they
 are still what the code gives: seeds are fixed. Verdicts are the report's own (`compare_runs`).
@@ -183,7 +183,7 @@ def tables(studies: int) -> Iterator[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--studies", type=int, default=1000, help="of each kind")
+    parser.add_argument("--studies", type=int, default=500, help="of each kind")
     parser.add_argument("--check", action="store_true", help="compare with the document alone")
     arguments = parser.parse_args()
     found = "\n".join(tables(arguments.studies))

@@ -2,14 +2,13 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from analysis.fake_study import SETTINGS, FakeRun, FakeStudy
-from twinbench.analysis import defaults, results
-from twinbench.analysis.defaults import Estimate, Gap
+from twinbench.analysis import comparisons, defaults
+from twinbench.analysis.statistics import Estimate
 
 
-def four_runs(*accuracies: float) -> dict[str, FakeRun]:
+def four_runs(*accuracies: float, **changes) -> dict[str, FakeRun]:
     frameworks = {"torch": "pytorch", "keras": "tensorflow"}
     names = [(name, protocol) for protocol in ("native", "harmonised") for name in frameworks]
     return {
@@ -17,43 +16,76 @@ def four_runs(*accuracies: float) -> dict[str, FakeRun]:
             frameworks[name],
             accuracy=accuracy,
             noise=noise,
-            settings={**SETTINGS, "protocol": protocol},
+            settings={**SETTINGS, **changes, "protocol": protocol},
         )
         for noise, ((name, protocol), accuracy) in enumerate(zip(names, accuracies, strict=True), 1)
     }
+
+
+def excludes_0(estimate: Estimate) -> bool:
+    low, high = estimate.interval()
+    return low > 0 or high < 0
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_a_gap_that_only_native_runs_have_is_due_to_the_defaults(tmp_path, seeds):
     fake = FakeStudy(tmp_path, four_runs(0.80, 0.70, 0.75, 0.75), range(seeds), images=4000)
     (gap,) = defaults.gaps(fake.models)
-    assert (gap.first, gap.second, gap.seeds) == ("pytorch", "tensorflow", seeds)
-    assert gap.native.value == pytest.approx(0.1, abs=0.03)
-    assert gap.defaults.clear
-    assert gap.defaults.value == pytest.approx(gap.native.value - gap.harmonised.value)
-    assert gap.defaults.low < gap.defaults.value < gap.defaults.high
+    assert (gap.model, gap.weights, gap.first, gap.second) == (
+        "alexnet",
+        "none",
+        "pytorch",
+        "tensorflow",
+    )
+    assert gap.native.seeds == gap.defaults.seeds == seeds
+    assert gap.native.difference == pytest.approx(0.1, abs=0.03)
+    difference = gap.native.difference - gap.harmonised.difference
+    assert gap.defaults.difference == pytest.approx(difference)
+    assert excludes_0(gap.defaults) and not excludes_0(gap.harmonised)
 
 
 def test_a_gap_that_harmonised_runs_have_too_is_not_due_to_the_defaults(tmp_path):
-    (gap,) = defaults.gaps(FakeStudy(tmp_path, four_runs(0.80, 0.70, 0.80, 0.70)).models)
-    assert gap.native.clear and gap.harmonised.clear and not gap.defaults.clear
+    fake = FakeStudy(tmp_path, four_runs(0.80, 0.70, 0.80, 0.70), range(3), images=4000)
+    (gap,) = defaults.gaps(fake.models)
+    assert excludes_0(gap.native) and excludes_0(gap.harmonised) and not excludes_0(gap.defaults)
 
 
-def test_a_percentage_is_claimed_only_of_a_clear_effect():
-    native, harmonised = Estimate(0.10, 0.05, 0.15), Estimate(0.08, 0.05, 0.11)
-    clear, unclear = Estimate(0.02, 0.01, 0.03), Estimate(0.02, -0.01, 0.05)
-    gap = Gap("alexnet", "pytorch", "tensorflow", native, harmonised, clear, seeds=1)
-    assert "20 %" in defaults.finding(gap) and str(clear) in defaults.finding(gap)
-    assert "%" not in defaults.finding(replace(gap, defaults=unclear))
+@pytest.mark.parametrize("seeds", [1, 2, 3])
+def test_the_same_gap_in_each_seed_is_no_certainty(tmp_path, seeds):
+    runs = four_runs(0.75, 0.75, 0.75, 0.75)
+    alike = {name: replace(run, noise=1) for name, run in runs.items()}
+    (gap,) = defaults.gaps(FakeStudy(tmp_path, alike, range(seeds)).models)
+    low, high = gap.defaults.interval()
+    assert gap.defaults.difference == 0 and high - low > 0.005
 
 
-def test_the_interval_over_seeds_is_students(tmp_path):
-    models = FakeStudy(tmp_path, four_runs(0.80, 0.70, 0.75, 0.75), range(3), images=500).models
-    correct = results.correct_predictions(models)
-    values = correct["torch-native"].mean(axis=1) - correct["keras-native"].mean(axis=1)
-    half = 4.302653 * np.std(values, ddof=1) / np.sqrt(3)  # t, 2 degrees of freedom
+def test_what_is_due_to_the_defaults_has_the_luck_of_four_trainings(tmp_path):
+    runs = four_runs(0.75, 0.75, 0.75, 0.75)
+    alike = {name: replace(run, noise=1) for name, run in runs.items()}  # no luck of images
+    (gap,) = defaults.gaps(FakeStudy(tmp_path, alike).models)
+    variances = [each.training_variance for each in (gap.native, gap.harmonised, gap.defaults)]
+    assert variances[2] == pytest.approx(sum(variances[:2])) and variances[2] > 0
+
+
+@pytest.mark.parametrize("epochs", [3, 8])
+def test_a_gap_is_that_of_the_comparison(tmp_path, epochs):
+    models = FakeStudy(tmp_path, four_runs(0.8, 0.7, 0.75, 0.75, epochs=epochs), range(2)).models
     (gap,) = defaults.gaps(models)
-    assert gap.native.high == pytest.approx(np.mean(values) + half, rel=1e-4)
+    pairs = {(pair.run_a, pair.run_b): pair for pair in comparisons.compare(models, 0.01)}
+    for protocol, estimate in (("native", gap.native), ("harmonised", gap.harmonised)):
+        pair = pairs[f"torch-{protocol}", f"keras-{protocol}"]
+        assert pair.difference == estimate.difference
+        assert pair.standard_error == estimate.standard_error
+
+
+def test_another_groups_short_or_collapsed_run_does_not_change_what_is_assumed(tmp_path):
+    runs = four_runs(0.8, 0.7, 0.75, 0.75)
+    (alone,) = defaults.gaps(FakeStudy(tmp_path / "alone", runs).models)
+    runs["other"] = FakeRun(
+        model="vgg16", noise=9, collapsed=True, settings={**SETTINGS, "epochs": 1}
+    )
+    (beside,) = defaults.gaps(FakeStudy(tmp_path / "beside", runs).models)
+    assert alone == beside
 
 
 @pytest.mark.parametrize(
@@ -69,3 +101,11 @@ def test_without_four_comparable_runs_there_is_no_gap(tmp_path, change):
     runs = four_runs(0.8, 0.7, 0.75, 0.75)
     change(runs)
     assert defaults.gaps(FakeStudy(tmp_path, runs, images=100).models) == []
+
+
+def test_groups_of_other_settings_are_numbered(tmp_path):
+    runs = four_runs(0.8, 0.7, 0.75, 0.75)
+    longer = four_runs(0.8, 0.7, 0.75, 0.75, epochs=9)
+    runs |= {f"{name}-longer": run for name, run in longer.items()}
+    found = defaults.gaps(FakeStudy(tmp_path, runs, images=100).models)
+    assert [gap.number for gap in found] == [1, 2]

@@ -10,7 +10,7 @@ from analysis.fake_study import FakeRun, FakeStudy, write_predictions
 from pydantic import ValidationError
 from support import SCRIPTS
 from twinbench.analysis import metrics, results, tables
-from twinbench.analysis.reading import read_predictions
+from twinbench.analysis.reading import read_history, read_predictions
 from twinbench.errors import InputError
 
 RUNS = {"a": FakeRun(), "b": FakeRun(noise=1)}
@@ -35,6 +35,17 @@ def test_the_order_of_the_prediction_rows_does_not_matter(tmp_path):
     before = metrics.evaluate(fake.models)
     rewrite_predictions(fake, lambda *columns: [column[::-1] for column in columns])
     assert metrics.evaluate(fake.models).equals(before)
+
+
+def test_a_history_may_lack_phases_and_image_sizes_but_nothing_else(tmp_path):
+    path = FakeStudy(tmp_path, RUNS).folder("a") / "history.csv"
+    history = pd.read_csv(path)
+    history.drop(columns="phase").to_csv(path, index=False)
+    assert "phase" not in read_history(path) and len(read_history(path)) == len(history)
+    history.drop(columns="seconds").to_csv(path, index=False)
+    with pytest.raises(InputError) as error:
+        read_history(path)
+    assert f"{path}: column seconds is missing; train this run again" in str(error.value)
 
 
 def set_nan(ids, labels, logits):

@@ -46,7 +46,7 @@ def report(tmp_path_factory) -> Path:
 
     shared = ["equivalence_margin=0.01", "language=en"]
     texts = ["study=fake", "title=1 | 2 <b>", "introduction=Está *bien*. <i>no</i>"]
-    texts += ["archive_sha256=null"]
+    texts += ["archive_sha256=null", "official_archive=false"]
     figures = {name: files[name] for name in ("metrics", "comparisons", "parity", "figures")}
     page = folder / "report.html"
     step("evaluate_runs.py", output=files["metrics"], log=folder / "evaluate.log")

@@ -9,7 +9,6 @@ from analysis.fake_study import DATASET, DIAGNOSIS, FOUR, SETTINGS, FakeRun, Fak
 from report.samples import AUDIT, PARITY, REFERENCE, TEMPLATES, data_statistics
 from twinbench.analysis import comparisons, metrics, study_results, tables
 from twinbench.analysis.reference import read_reference
-from twinbench.config.models import OFFICIAL_ARCHIVE
 from twinbench.language import Language
 from twinbench.report import answer, appendices, mistakes, outcomes, render, repeat, reported
 from twinbench.report.blocks import Block, Bullets, Cell, Folded, Report, Table, Text
@@ -32,7 +31,7 @@ def evidence(fake: FakeStudy, *, given: Given | None = None, settings=None, **ch
     tables.write(metrics.evaluate(fake.models), folder / "metrics.csv")
     comparisons.write(comparisons.compare(fake.models, 0.01), folder / "comparisons.csv")
     texts = {"study": "fake", "title": "A title", "introduction": "", "language": "en"}
-    texts |= {"archive_sha256": OFFICIAL_ARCHIVE, "equivalence_margin": 0.01}
+    texts |= {"archive_sha256": "ab" * 32, "official_archive": True, "equivalence_margin": 0.01}
     found = {
         "say": Language(),
         "settings": ReportSettings(**dict(fake.settings), **texts | (settings or {})),
@@ -141,7 +140,7 @@ def test_badges_tell_what_is_doubtful(tmp_path):
     ("changes", "settings", "badge"),
     [
         ({}, {}, "official CIFAR-10"),
-        ({}, {"archive_sha256": "0" * 64}, "images not from the official archive"),
+        ({}, {"official_archive": False}, "images not from the official archive"),
         ({"statistics": data_statistics(limit=500)}, {}, "part of the official CIFAR-10"),
     ],
 )

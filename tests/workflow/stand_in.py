@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 HOLD = Path("hold-jobs")
-FIGURES = ("learning_curves", "accuracy", "confusion", "accuracy_time")
+FIGURES = ("contrasts", "accuracy")
 
 
 def main(script: str, *arguments: str) -> None:
@@ -26,9 +26,13 @@ def main(script: str, *arguments: str) -> None:
         if path.parts[:1] != ("results",):
             continue
         if script.endswith("plot_figures.py") and option == "--figures":
+            path.mkdir()
             for name in FIGURES:
                 (path / f"{name}.png").write_text(name)
                 (path / f"{name}.svg").write_text(name)
+        elif script.endswith("write_report.py") and option == "--output":
+            for name in ("report.html", "report.md", "settings.md", "parity.md"):
+                path.with_name(name).write_text(name)
         elif option == "--tensorboard":
             path.mkdir(parents=True, exist_ok=True)
             (path / "events").write_text(path.name)

@@ -14,8 +14,8 @@ import pytest
 from tiny import FETCHED, RUNS, TINY, Workplace
 
 ANALYSIS = {"evaluate_runs", "compare_runs", "plot_figures", "write_report"}
-EVALUATION = ANALYSIS - {"compare_runs"}
-COMPARISON, FIGURES = {"compare_runs", "write_report"}, {"plot_figures", "write_report"}
+FIGURES = {"plot_figures", "write_report"}
+EVALUATION, COMPARISON = {"evaluate_runs"} | FIGURES, {"compare_runs"} | FIGURES
 SPLITS = {"build_tensors", "describe_tensors", "build_parquet"}
 DATA = {"generate_archive"} | SPLITS
 WEIGHTS = {
@@ -188,8 +188,9 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
     "report title": (setting("report.title", "Another title"), {"write_report"}),
     "report introduction": (setting("report.introduction", "To begin with"), {"write_report"}),
     "equivalence margin": (setting("report.equivalence_margin", 0.02), COMPARISON),
-    "reported results": (file("config/reference.yaml"), {"write_report"}),
-    "no reported results": (setting("report.reference", None), {"write_report"}),
+    "reported results": (file("config/reference.yaml"), FIGURES),
+    "no reported results": (setting("report.reference", None), FIGURES),
+    "no pictures": (setting("report.pictures", False), {"plot_figures", "write_report"}),
     "report template": (file("workflow/report/report.md.jinja"), {"write_report"}),
     "caption of Snakemake's own report": (file("workflow/report/metrics.rst"), set()),
     # What is no part of the experiment
@@ -230,15 +231,16 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
     "making of tensors": (module("data/tensors"), SPLITS - {"build_parquet"} | AFTER_SPLITS),
     "making of Parquet": (module("data/parquet"), {"build_parquet"}),
     "metrics": (module("analysis/metrics"), EVALUATION),
-    "statistics": (module("analysis/statistics"), COMPARISON),
+    "statistics": (module("analysis/statistics"), ANALYSIS),
+    "comparisons": (module("analysis/comparisons"), COMPARISON),
     "drawing of figures": (module("analysis/figures"), FIGURES),
     "reading of results": (module("analysis/results"), ANALYSIS),
     "rendering of the report": (module("report/render"), {"write_report"}),
-    "parity checks": (module("parity/comparing"), {"check_parity", "write_report"}),
-    "parity measurements": (module("parity/measuring"), PARITY | {"write_report"}),
+    "parity checks": (module("parity/comparing"), {"check_parity"} | FIGURES),
+    "parity measurements": (module("parity/measuring"), PARITY | FIGURES),
     "TensorFlow's side of the audit": (
         module("backends/tensorflow/audit"),
-        {"measure_tensorflow", "check_parity", "write_report"},
+        {"measure_tensorflow", "check_parity"} | FIGURES,
     ),
     "an entry script": (script("train"), ALL | ANALYSIS),
     "another entry script": (script("evaluate_runs"), EVALUATION),
@@ -267,11 +269,12 @@ LOSSES: dict[str, set[str]] = {
     "weights/library/*": REPORT,
     "weights/*.safetensors": REPORT,
     "tiny/parity/*": REPORT,
-    "tiny/parity.csv": {"check_parity"} | REPORT,
+    "tiny/parity.csv": {"check_parity"} | FIGURES,
     "tiny/metrics.csv": EVALUATION,
     "tiny/comparisons.csv": COMPARISON,
-    "tiny/figures/accuracy.png": FIGURES,
+    "tiny/figures": FIGURES,
     "tiny/report.md": REPORT,
+    "tiny/report.html": REPORT,
     f"{RUN}/history.csv": SCRATCH | ANALYSIS,
     f"{RUN}/predictions.parquet": SCRATCH | ANALYSIS,
     f"{RUN}/provenance.json": SCRATCH | ANALYSIS,

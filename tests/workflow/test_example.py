@@ -1,4 +1,4 @@
-"""The numbers in the pages' tables are those of the example's files."""
+"""The numbers in the notebook are those of the example's files."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,24 +25,9 @@ def rows(page: Path) -> Iterator[dict[str, str]]:
             yield dict(zip(head, cells, strict=False))
 
 
-def test_the_readmes_accuracies_are_the_examples():
-    results = {
-        row["run"].strip("`"): cell
-        for row in rows(ROOT / "README.md")
-        for head, cell in row.items()
-        if "test accuracy" in head
-    }
-    assert results.keys() == set(METRICS.index)
-    for run, cell in results.items():
-        accuracy, low, high = 100 * METRICS.loc[
-            run, ["test_accuracy", "accuracy_low", "accuracy_high"]
-        ].astype(float)
-        assert f"{accuracy:.2f} % ({low:.2f} to {high:.2f})" in cell
-
-
 def test_the_accuracies_by_epoch_are_those_of_the_histories():
     compared = 0
-    for row in rows(EXAMPLE / "README.md"):
+    for row in rows(ROOT / "docs" / "notebook.md"):
         # A row of a run begins with its name, in backticks.
         _, *name = next(iter(row.values())).split("`")
         history = DEFAULT / "histories" / f"{name[0] if name else ''}.csv"

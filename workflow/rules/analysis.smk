@@ -17,6 +17,7 @@ TEXTS = {
     "title": REPORT.title,
     "introduction": REPORT.introduction,
     "archive_sha256": STUDY.archive_sha256,
+    "official_archive": STUDY.official_archive,
     "published": STUDY.published_checksums,
 }
 # With one framework alone there is nothing to compare it with.

@@ -244,7 +244,7 @@ def _outcome(
         equivalence_p=equivalence_p,
         equivalence_p_holm=equivalence_p_holm,
         same_direction=estimate.same_direction(),
-        seeds_to_settle=np.nan if settled is None else settled,
+        seeds_to_settle=np.nan if settled is None else float(settled),
     )
 
 
@@ -268,7 +268,7 @@ def _comparison(pair: _Pair, outcome: _Outcome) -> Comparison:
         difference_low=low,
         difference_high=high,
         standard_error=estimate.standard_error,
-        degrees_of_freedom=estimate.degrees_of_freedom,
+        degrees_of_freedom=float(estimate.degrees_of_freedom),
         only_a_correct=counts[0],
         only_b_correct=counts[1],
         trained_low=one_seed[0],

@@ -22,12 +22,14 @@ from twinbench.parity import comparing
 _PASSED, _FAILED = "#444444", "#C00000"
 _LETTERS = 34  # of a line beside the axes
 _MOST_CASES = 10
+_LARGEST = 6  # power of ten on the scale, and the negative of the smallest one
 
 
 def draw_parity(parity: pd.DataFrame, say: Language) -> Figure:
     """Each check's error as a multiple of its tolerance, on a logarithmic scale, case by case.
 
-    No error at all stands at the left edge, an error where none is tolerated at the right one.
+    No error at all stands at the left edge; an error where none is tolerated, or one beyond the scale,
+    at the right one.
     """
     cases = list(dict.fromkeys(comparing.case_labels(parity)))
     places = {case: place for place, case in enumerate(cases[:_MOST_CASES])}
@@ -70,33 +72,32 @@ def draw_parity(parity: pd.DataFrame, say: Language) -> Figure:
 
 
 def _powers(table: pd.DataFrame) -> np.ndarray:
-    """The decimal logarithm of each error by its tolerance: -inf without an error, inf without a
-    tolerance for it."""
+    """The decimal logarithm of each error by its tolerance, within the scale: -inf without an error,
+    inf beyond the scale or without a tolerance."""
     with np.errstate(divide="ignore", invalid="ignore"):
         powers = np.log10(table["max_error"].to_numpy() / table["tolerance"].to_numpy())
-    return np.where(table["max_error"] == 0, -np.inf, powers)
+    within = np.where(powers > _LARGEST, np.inf, np.maximum(powers, -_LARGEST))
+    return np.where(table["max_error"] == 0, -np.inf, within)
 
 
 def _scale(ax: Axes, powers: np.ndarray, say: Language) -> tuple[float, float]:
-    """Ticks at powers of ten; gives the places of no error, and of one without a tolerance."""
+    """Ticks at powers of ten; gives the places of no error, and of errors beyond the scale."""
     finite = powers[np.isfinite(powers)]
     low, high = int(np.floor(finite.min(initial=-1))), int(np.ceil(finite.max(initial=0)))
     step = -(-(high - low) // 5)
-    ticks: dict[float, str] = {}
-    ticks |= {power: say.number(10.0**power, max(0, -power)) for power in range(0, low - 1, -step)}
-    ticks |= {power: say.whole(10.0**power) for power in range(0, high + 1, step)}
-    edges = float(min(ticks) - step), float(max(ticks) + step)
-    ticks = {edges[0]: say.whole(0), **ticks}
+    shown = [*range(0, low - 1, -step), *range(step, high + 1, step)]
+    ticks = {float(power): say.number(10.0**power, max(0, -power)) for power in shown}
+    first, last = min(ticks) - step, max(ticks) + step
+    ticks[first] = say.whole(0)
+    end = max(high, 0) + 0.5
     if np.isposinf(powers).any():
-        ticks[edges[1]] = "∞"
+        ticks[last] = f"> {ticks[last - step]}"
+        end = last + 0.3 * step
     ax.set_xticks(list(ticks), list(ticks.values()))
-    ax.set_xlim(
-        edges[0] - 0.3 * step,
-        edges[1] + 0.3 * step if np.isposinf(powers).any() else max(high, 0) + 0.5,
-    )
-    ax.axvspan(edges[0] - 0.3 * step, 0, color=BAND, linewidth=0, zorder=0)
+    ax.set_xlim(first - 0.3 * step, end)
+    ax.axvspan(first - 0.3 * step, 0, color=BAND, linewidth=0, zorder=0)
     ax.axvline(0, color=GREY, linewidth=1, zorder=1)
-    return edges
+    return first, last
 
 
 def _failures(rows: pd.DataFrame, say: Language) -> str:

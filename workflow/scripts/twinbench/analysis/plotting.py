@@ -6,9 +6,11 @@ lines are dashed and markers filled or hollow by the initial weights.
 
 import json
 import textwrap
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +38,7 @@ GREY, BAND = "#666666", "#E4E4E4"
 _COLOURS = {"pytorch": "#D55E00", "tensorflow": "#0072B2"}
 _FURTHER_COLOURS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "h", "*")
-_MOST_COLOURS = 5000  # of an image that a palette can show
+_MOST_COLOURS = 8000  # of an image that a palette can show
 _LETTERS_IN_WIDTH = 115
 
 _RC: dict[Any, Any] = {
@@ -89,26 +91,28 @@ class Look:
 
 def looks(results: StudyResults, say: Language) -> dict[str, Look]:
     """How each run looks: in the order of the config, but twins side by side."""
-    frameworks = list(dict.fromkeys(each.provenance.framework for each in results.first.values()))
+    frameworks = dict.fromkeys(model.provenance.framework for model in results.first.values())
     further = [name for name in frameworks if name not in _COLOURS]
-    colours = _COLOURS | {
-        name: _FURTHER_COLOURS[place % len(_FURTHER_COLOURS)] for place, name in enumerate(further)
-    }
+    colours = _COLOURS | dict(zip(further, cycle(_FURTHER_COLOURS), strict=False))
     groups: dict[tuple, int] = {}
-    members: set[tuple] = set()
+    repetitions: Counter[tuple] = Counter()
     found = {}
     for run, model in results.first.items():
-        provenance, number = model.provenance, 0
+        provenance = model.provenance
         settings = {name: value for name, value in provenance.settings.items() if name != "device"}
-        alike = (provenance.model, provenance.weights.source, provenance.weights.file)
-        recipe = (*alike, json.dumps(settings, sort_keys=True))
-        while (*recipe, number, provenance.framework) in members:  # the same settings again
-            number += 1
-        members.add((*recipe, number, provenance.framework))
+        recipe = (
+            provenance.model,
+            provenance.weights.source,
+            provenance.weights.file,
+            json.dumps(settings, sort_keys=True),
+        )
+        same = (provenance.framework, *recipe)
+        group = (*recipe, repetitions[same])
+        repetitions[same] += 1
         found[run] = Look(
             name=naming.marked(results, run, say),
             colour=colours[provenance.framework],
-            group=groups.setdefault((*recipe, number), len(groups)),
+            group=groups.setdefault(group, len(groups)),
             pretrained=provenance.weights.source != "none",
             hollow=provenance.weights.source == "synthetic",
         )
@@ -215,10 +219,10 @@ class _Numbers(Formatter):
     def __init__(self, say: Language, factor: float, unit: str) -> None:
         self._say, self._factor, self._unit = say, factor, unit
 
-    def __call__(self, value: float, place: int | None = None) -> str:
-        values = np.asarray(self.locs) * self._factor
-        decimals = next((d for d in range(6) if np.allclose(values, values.round(d), atol=1e-7)), 6)
-        return self._say.number(value * self._factor, decimals) + self._unit
+    def format_ticks(self, values: Sequence[float]) -> list[str]:
+        shown = np.asarray(values) * self._factor
+        decimals = next((d for d in range(6) if np.allclose(shown, shown.round(d), atol=1e-7)), 6)
+        return [self._say.number(value, decimals) + self._unit for value in shown]
 
 
 def number_axis(axis: Axis, say: Language, factor: float = 1, unit: str = "") -> None:

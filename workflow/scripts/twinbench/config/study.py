@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from twinbench.config.messages import shown
-from twinbench.config.models import PublishedFile, Run
+from twinbench.config.models import OFFICIAL_ARCHIVE, PublishedFile, Run
 from twinbench.config.reading import check_file, read, suggestion
 from twinbench.config.training import Training
 from twinbench.errors import InputError
@@ -96,6 +96,10 @@ class Study:
         """The checksum of the archive that was downloaded or given."""
         dataset = self.config.dataset
         return None if dataset.source == "synthetic" else dataset.sha256.lower()
+
+    @property
+    def official_archive(self) -> bool:
+        return self.archive_sha256 == OFFICIAL_ARCHIVE
 
     @property
     def published_checksums(self) -> dict[str, str]:

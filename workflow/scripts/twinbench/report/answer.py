@@ -4,7 +4,6 @@ from collections import Counter
 
 from twinbench.analysis import naming
 from twinbench.analysis.comparisons import REPETITION, Comparison
-from twinbench.config.models import OFFICIAL_ARCHIVE
 from twinbench.report.blocks import Badge
 from twinbench.report.evidence import Evidence
 from twinbench.texts import translatable
@@ -239,7 +238,7 @@ def _images(evidence: Evidence) -> Badge:
     say = evidence.say
     if evidence.synthetic_images:
         return Badge(say("synthetic images, not CIFAR-10"), False)
-    if evidence.settings.archive_sha256 != OFFICIAL_ARCHIVE:
+    if not evidence.settings.official_archive:
         return Badge(say("images not from the official archive"), False)
     if evidence.statistics.limit:
         return Badge(say("part of the official CIFAR-10"), False)

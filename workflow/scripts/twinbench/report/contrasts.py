@@ -7,7 +7,7 @@ import numpy as np
 from twinbench.analysis.comparisons import Comparison, differences
 from twinbench.analysis.defaults import Gap
 from twinbench.analysis.naming import ContrastName, network, weights
-from twinbench.analysis.statistics import SIGNIFICANCE, Estimate, mcnemar_exact, score_interval
+from twinbench.analysis.statistics import SIGNIFICANCE, Estimate, score_interval
 from twinbench.report.answer import side
 from twinbench.report.blocks import Block, Bullets, Cell, Code, Figure, Folded, Row, Table, Text
 from twinbench.report.evidence import Evidence
@@ -132,8 +132,7 @@ def _settling(evidence: Evidence) -> list[Block]:
             Text(
                 say(
                     "{count} of {all} open contrasts would stay open with as many as 100 seeds: {images} "
-                    "test images are too few to tell so small a difference, or the margin of {margin} too "
-                    "narrow.",
+                    "test images are too few, or the margin of {margin} is too narrow.",
                     count=hopeless,
                     all=len(open_ones),
                     margin=say.margin(evidence.settings.equivalence_margin),
@@ -271,8 +270,8 @@ def single_seeds(evidence: Evidence) -> list[Block]:
         for name in order[:_MOST_DETAILS]
     ]
     explained = say(
-        "A study of one seed compares two trained networks, and McNemar's test, which knows nothing of "
-        "the luck of training, often names a winner where the methods do not differ."
+        "A study of one seed compares two trained networks. The usual interval, for other test images, knows "
+        "nothing of the luck of training, and often names a winner where the methods do not differ."
     )
     blocks: list[Block] = [Text(explained), Bullets(sentences)]
     if evidence.seeds <= _MOST_SEEDS:
@@ -291,10 +290,10 @@ def _claims(evidence: Evidence, pair: Comparison) -> Iterator[tuple[Cell, str]]:
     for row in differences(correct[pair.run_a], correct[pair.run_b]):
         only_a, only_b = int((row > 0).sum()), int((row < 0).sum())
         gap = (only_a - only_b) / row.size
-        named = mcnemar_exact(only_a, only_b) < SIGNIFICANCE
+        low, high = score_interval(only_a, only_b, row.size)
+        named = low > 0 or high < 0
         winner = (pair.run_a if gap > 0 else pair.run_b) if named else ""
-        interval = say.interval(*score_interval(only_a, only_b, row.size), decimals=1)
-        text = f"{say.points(gap)} ({interval})"
+        text = f"{say.points(gap)} ({say.interval(low, high, 1)})"
         yield Cell(f"**{text}**" if named else text, 100 * gap), winner
 
 

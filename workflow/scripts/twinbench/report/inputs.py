@@ -14,8 +14,8 @@ from twinbench.config.base import Settings
 class ReportSettings(ComparisonSettings):
     """`study` is the study's name; `title` and `introduction` open the report, in `language`.
 
-    `archive_sha256` is that of the images' archive, None for synthetic images; `published` has the
-    checksums of the publishers' weights by network.
+    `archive_sha256` is that of the images' archive, None for synthetic images, and `official_archive`
+    whether it is CIFAR-10's own; `published` has the checksums of the publishers' weights by network.
     """
 
     study: str
@@ -23,6 +23,7 @@ class ReportSettings(ComparisonSettings):
     introduction: str
     language: Literal["en", "es"]
     archive_sha256: str | None
+    official_archive: bool
     published: dict[str, str] = Field(default_factory=dict)
 
 
