@@ -60,7 +60,7 @@ def _texts() -> Iterator[str | tuple[str, ...]]:
     found = extract_from_dir(_PACKAGE, methods, keywords=_CALLS)
     for *_, text, _, _ in sorted(found, key=lambda each: each[:2]):
         yield text
-    for path in sorted(_CONFIGS.glob("*.yaml")):
+    for path in sorted(_CONFIGS.rglob("*.yaml")):
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
         texts = {**config, **config.get("report", {})}
         yield from (texts[key] for key in _KEYS if texts.get(key))

@@ -117,7 +117,6 @@ VALUES = (
     translatable("momentum"),
     translatable("of the old"),
     translatable("scale and shift"),
-    translatable("flatten"),
     translatable("dropout of"),
     translatable("units"),
     translatable("out, in, height, width"),
@@ -138,6 +137,17 @@ VALUES = (
     translatable("compiled"),
     translatable("eager"),
     translatable("graph"),
+)
+# And the prose in the frameworks' own words.
+OWN = (
+    translatable("decoupled"),
+    translatable("the same on each side"),
+    translatable("at stride 1 or"),
+    translatable("{count} parameter groups"),
+    translatable("Sequential of {count} modules"),
+    translatable("Sequential of {count} layers"),
+    translatable("weight of Conv2d and Linear"),
+    translatable("kernel of Conv2D and Dense"),
 )
 
 
