@@ -20,7 +20,7 @@ IMAGE := localhost/twinbench
 .PHONY: demo test test-slow bench test-slurm test-containers images sif lint lint-images format generate lock clean
 
 demo: .venv  ## the whole study on synthetic images, offline, in minutes
-	snakemake --cores all --configfile config/demo.yaml
+	snakemake --cores all --quiet host reason --configfile config/demo.yaml
 	@echo "The report: results/demo/report.html"
 
 test: .venv/installed-dev  ## the fast tests

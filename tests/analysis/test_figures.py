@@ -9,6 +9,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 import pytest
+from analysis import fake_study
 from analysis.fake_study import CLASS_NAMES, FINE_TUNING, FOUR, SETTINGS, FakeRun, FakeStudy
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
@@ -22,6 +23,7 @@ from twinbench.analysis.prediction_figures import picture_rows
 from twinbench.analysis.reference import Reference, ReportedRun
 from twinbench.data import splits
 from twinbench.data.splits import Split
+from twinbench.data.synthetic import class_names
 from twinbench.errors import InputError
 from twinbench.language import Language
 
@@ -241,6 +243,7 @@ def test_ticks_have_as_many_decimals_as_they_need():
     [(HOSTILE, range(2)), (FOUR, range(5)), (TEN, range(1)), ({"a": FakeRun()}, range(1))],
 )
 def test_texts_lie_in_the_figure_and_do_not_overlap(tmp_path, monkeypatch, runs, seeds):
+    monkeypatch.setattr(fake_study, "CLASS_NAMES", class_names("target"))  # longer than CIFAR-10's
     for name, draw in figures(data_of(tmp_path, runs, seeds), Language()).items():
         found = drawn(draw, monkeypatch)
         renderer = found.figure.canvas.get_renderer()

@@ -28,6 +28,7 @@ class Story:
     most_at_once: int = 0
     ends: dict[str, str] = field(default_factory=dict)
     started_while_drained: set[str] = field(default_factory=set)
+    refused: str = ""
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +60,10 @@ def test_every_fault_struck(story):
         "tensorflow-pretrained": "Snakemake killed",
     }
     assert story.started_while_drained == set()
+
+
+def test_a_job_whose_settings_were_edited_while_it_waited_refuses(story):
+    assert "edited after this job was submitted" in story.refused
 
 
 @pytest.mark.parametrize("run", RUNS)
@@ -136,9 +141,21 @@ def _finish_on_a_node_that_was_drained(slurm: Slurm, seen: Story) -> None:
     wait_until(lambda: slurm.active("PENDING"), 120, "a job to wait for the drained node")
     after = {job.number for job in slurm.jobs() if job.state != "PENDING"}
     seen.started_while_drained = after - before
+    overlay = seen.place.folder / "overlay.yaml"
+    asked = overlay.read_text()
+    overlay.write_text(asked.replace("epochs: 3", "epochs: 4"))
     slurm.call("scontrol", "update", f"NodeName={node}", "State=RESUME")
+    seen.refused = wait_until(lambda: _refusal(seen.place), 200, "a training to refuse")
+    overlay.write_text(asked)  # before Snakemake submits it again
     wait_until(lambda: _observe(slurm, seen) is None or running.poll() is not None, 600, "the end")
     assert running.returncode == 0, log(seen.place)[-5000:]
+
+
+def _refusal(place: Workplace) -> str:
+    """What a job on the cluster said of edited settings."""
+    logs = (place.results / "logs" / "slurm").rglob("*.log")
+    texts = (path.read_text(errors="replace") for path in logs)
+    return next((text for text in texts if "were edited" in text), "")
 
 
 def _observe(slurm: Slurm, seen: Story) -> list[Job]:

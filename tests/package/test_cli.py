@@ -19,9 +19,9 @@ cli.run(main, parser)
 """
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess:
+def run(*arguments: str, code: str = PROGRAM) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-c", PROGRAM, *arguments],
+        [sys.executable, "-c", code, *arguments],
         env={"PYTHONPATH": str(SCRIPTS)},
         capture_output=True,
         text=True,
@@ -51,7 +51,7 @@ def test_a_bad_setting_is_one_line_with_its_key(setting, key):
 def test_a_full_disk_is_one_line_in_the_log_too(tmp_path):
     result = run("--output", "/dev/full", "--log", str(tmp_path / "log"))
     check_that_it_fails_in_one_line(result, "No space left on device")
-    assert (tmp_path / "log").read_text() == result.stderr
+    assert (tmp_path / "log").read_text() == result.stderr.replace(" -c: ", " ")
 
 
 @pytest.mark.parametrize("argument", ["--output", "--log"])
@@ -61,16 +61,62 @@ def test_a_missing_permission_is_one_line(argument):
     check_that_it_fails_in_one_line(run(*(w for pair in paths.items() for w in pair)), forbidden)
 
 
+def test_a_full_disk_is_one_line_where_a_library_in_rust_finds_it():
+    code = PROGRAM.replace(
+        "def main(arguments):",
+        """def main(arguments):
+    raise RuntimeError("I/O error: No space left on device (os error 28)")""",
+    )
+    result = run("--output", "/dev/null", code=code)
+    check_that_it_fails_in_one_line(result, "No space left on device", "make room on the disk")
+
+
+def test_a_line_on_the_console_names_its_job_and_one_in_the_log_does_not(tmp_path):
+    code = PROGRAM.replace(
+        "cli.run(main, parser)",
+        """
+cli.add_name(parser, lambda arguments: f"{arguments.settings.epochs} % done")
+def main(arguments):
+    cli.log.info("shown")
+    cli.log.debug("a detail")
+cli.run(main, parser)""",
+    )
+    result = run("epochs=3", "--output", "/dev/null", "--log", str(tmp_path / "log"), code=code)
+    (line,) = result.stderr.splitlines()
+    assert line.endswith(" 3 % done: shown")
+    shown, detail = (tmp_path / "log").read_text().splitlines()
+    assert shown == line.replace("3 % done: ", "") and detail.endswith(" a detail")
+
+
+def test_a_missing_library_is_one_line():
+    code = PROGRAM.replace(
+        "def main(arguments):", "def main(arguments):\n    import no_such_library"
+    )
+    result = run("--output", "/dev/null", code=code)
+    check_that_it_fails_in_one_line(result, "lacks no_such_library", "activate")
+
+
+def test_an_interruption_is_one_line():
+    code = PROGRAM.replace(
+        "def main(arguments):", "def main(arguments):\n    raise KeyboardInterrupt"
+    )
+    result = run("--output", "/dev/null", code=code)
+    assert result.returncode == 130
+    assert result.stderr.endswith(" interrupted\n") and len(result.stderr.splitlines()) == 1
+
+
 def test_a_bug_keeps_its_traceback(tmp_path):
     result = run("--output", str(tmp_path))
     assert result.returncode == 1
     assert "Traceback" in result.stderr and "IsADirectoryError" in result.stderr
 
 
-def test_a_python_without_the_packages_is_one_line_that_names_it(tmp_path):
-    script = SCRIPTS / "generate_archive.py"
+def test_a_python_without_the_packages_is_one_line_that_names_it_in_the_log_too(tmp_path):
+    log = tmp_path / "log"
     # Without site-packages, as when the environment is not activated.
-    result = subprocess.run([sys.executable, "-S", script], capture_output=True, text=True)
+    command = [sys.executable, "-S", SCRIPTS / "generate_archive.py", "--log", log]
+    result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 1
     (line,) = result.stderr.splitlines()
-    assert sys.executable in line and "numpy" in line and "activate" in line
+    assert f"error: {sys.executable} lacks " in line and "activate" in line
+    assert log.read_text() == result.stderr

@@ -59,6 +59,7 @@ def report(tmp_path_factory) -> Path:
         reference=REFERENCE,
         templates=TEMPLATES,
         output=page,
+        summary=folder / "summary.txt",
     )
     return folder / "report.md"
 

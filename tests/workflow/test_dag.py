@@ -1,12 +1,15 @@
 """What would run, by dry runs of the real workflow, and errors that are reported before any job."""
 
+import json
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support import ROOT
-from tiny import TINY
+from tiny import TINY, copy_narrow_project
+from twinbench.config.study import digest
 
 OVERLAYS = {path.name for path in (ROOT / "config").glob("*.yaml")} - {
     "config.yaml",
@@ -134,3 +137,15 @@ def test_files_txt_lists_what_a_hosted_module_fetches():
 def test_no_page_names_a_path_of_one_machine():
     for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "envs/requirements.lock"):
         assert not re.search(r"(^|\s)/(root|home|work)/|index-url", Path(path).read_text()), path
+
+
+def test_a_job_takes_no_other_settings_than_those_of_its_submission(tmp_path):
+    """A job on a cluster reads the config again, in the environment of its submission."""
+    place = copy_narrow_project(tmp_path)
+    target = "results/tiny/runs/pytorch-scratch/seed-1/history.csv"
+    name = f"TWINBENCH_{digest([str(place.folder.resolve()), 'tiny', 'run'])}"
+    submitted = replace(place, variables={name: json.dumps({"pytorch-scratch": "0" * 8})})
+    done = submitted.snakemake("-n", target, overlay=TINY)
+    assert done.returncode == 1
+    assert "the settings of run pytorch-scratch were edited after this job" in done.stdout
+    assert place.snakemake("-n", target, overlay=TINY).returncode == 0

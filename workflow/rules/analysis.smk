@@ -148,13 +148,14 @@ rule write_report:
         histories=run_files("history.csv"),
         provenances=run_files("provenance.json"),
     output:
-        report(
+        report=report(
             f"{STUDY.folder}/report.html",
             caption="../report/report.rst",
             category="Report",
             labels={"document": "report"},
         ),
-        [f"{STUDY.folder}/{name}" for name in REPORT_FILES[1:]],
+        others=[f"{STUDY.folder}/{name}" for name in REPORT_FILES[1:]],
+        summary=f"{STUDY.folder}/summary.txt",
     log:
         f"{STUDY.folder}/logs/write_report.log",
     conda:
@@ -175,4 +176,5 @@ rule write_report:
         " --metrics {input.metrics:q} --comparisons {input.comparisons:q} --statistics {input.statistics:q}"
         " --reference {input.reference:q} --parity {input.suite:q} --audit {input.audit:q}"
         ' --templates "$(dirname {input.templates[0]:q})" --catalogue {input.catalogue:q}'
-        " --figures {input.figures:q} --output {output[0]:q} --log {log:q}"
+        " --figures {input.figures:q} --output {output.report:q} --summary {output.summary:q}"
+        " --log {log:q}"

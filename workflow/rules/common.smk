@@ -3,8 +3,10 @@
 import inspect
 import json
 import locale
+import os
 import shlex
 import sys
+import time
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -40,22 +42,28 @@ if str(SCRIPTS.absolute()) not in sys.path:
 from twinbench.config.arguments import to_arguments
 from twinbench.config.models import Config
 from twinbench.config.reading import check_file, values_beside
-from twinbench.config.study import BACKENDS, Study
+from twinbench.config.study import BACKENDS, Study, digest
 from twinbench.errors import InputError
+from twinbench.failures import describe_failure
 from twinbench.networks.architectures import ARCHITECTURES
 from twinbench.sources import imported_files
 
 
+def printable(text):
+    """A text in the characters of the locale, in which Snakemake writes its log."""
+    encoding = locale.getpreferredencoding(False)
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
 def checked(check, *arguments):
-    """What `check` returns; its refusal in the characters of the locale, in which Snakemake writes its log."""
+    """What `check` returns; its refusal as an error of Snakemake's."""
     try:
         return check(*arguments)
     except InputError as error:
-        encoding = locale.getpreferredencoding(False)
-        message = str(error).encode(encoding, "backslashreplace").decode(encoding)
-        raise WorkflowError(message) from None
+        raise WorkflowError(printable(str(error))) from None
 
 
+STARTED = time.time()
 CONFIG = "config/config.yaml"
 # Before Snakemake reads it: on some files it hangs, on others it does not name the file. A file with other keys
 # belongs to a workflow that uses this one as a module.
@@ -143,13 +151,33 @@ def settings(values):
 
 
 def settings_by(wildcard, values):
-    """As `settings`, where they depend on a wildcard; `values` maps each of its values to settings."""
+    """As `settings`, where they depend on a wildcard; `values` maps each of its values to settings.
+
+    A job on a cluster reads the config again. It refuses unless its settings are those of its submission, which
+    Snakemake records.
+    """
     arguments = {key: to_arguments(each) for key, each in values.items()}
     names = next(iter(arguments.values()), [])
-    return [
-        lambda wildcards, name=name: arguments[wildcards[wildcard]][name]
-        for name in names
-    ]
+    submitted = as_submitted(
+        wildcard, {key: digest(each) for key, each in arguments.items()}
+    )
+
+    def argument(wildcards, name):
+        key = wildcards[wildcard]
+        if digest(arguments[key]) != submitted.get(key):
+            raise WorkflowError(
+                f"the settings of {wildcard} {key} were edited after this job was submitted; "
+                "start Snakemake again, and it is trained with the new ones"
+            )
+        return arguments[key][name]
+
+    return [lambda wildcards, name=name: argument(wildcards, name) for name in names]
+
+
+def as_submitted(name, digests):
+    """The digests that the Snakemake which a user started had, handed to its jobs by their environment."""
+    study = digest([str(Path.cwd()), STUDY.name, name])
+    return json.loads(os.environ.setdefault(f"TWINBENCH_{study}", json.dumps(digests)))
 
 
 def run_files(name):
@@ -202,3 +230,14 @@ def library_file(model, weights_id):
 
 def framework_free_file(model, weights_id):
     return f"results/weights/{model}-{weights_id}.safetensors"
+
+
+def written_now(path):
+    """Whether a file was written since this Snakemake started."""
+    return path.exists() and path.stat().st_mtime >= STARTED
+
+
+def failed_jobs():
+    """The jobs that failed, after their retries; those of a group one by one."""
+    found = sorted(workflow.scheduler.failed, key=lambda job: str(job.jobid))
+    return [each for job in found for each in (job.jobs if job.is_group() else [job])]

@@ -50,7 +50,7 @@ for BACKEND in MEASUREMENTS:
             *settings(PARITY_SETTINGS),
             f"--backend={BACKEND}",
         message:
-            f"Measuring the parity of {BACKEND}"
+            f"Measuring the parity checks in {BACKEND}"
         shell:
             "python {input.code[0]:q} {params:q} --threads {threads}"
             " --jobs-per-gpu {resources.jobs_per_gpu}"
@@ -86,7 +86,7 @@ rule check_parity:
         mem_mb=scaled(2000),
         runtime=scaled(15),
     message:
-        "Comparing what the frameworks measured"
+        "Checking that the frameworks run the same experiment"
     shell:
         "python {input.code[0]:q} --measurements {input.measurements:q}"
         " --output {output.suite:q} --audit {output.audit:q} --log {log:q}"

@@ -122,7 +122,7 @@ for BACKEND in PUBLISHERS:
         params:
             f"--backend={BACKEND}",
         message:
-            "Reading weights of {wildcards.model}"
+            "Converting the weights of {wildcards.model} for both frameworks"
         shell:
             "python {input.code[0]:q} {params:q} --model {wildcards.model}"
             " --library {input.library:q} --output {output:q} --log {log:q}"

@@ -9,7 +9,7 @@ from twinbench.analysis import tables
 from twinbench.language import Language
 from twinbench.parity import audit, comparing
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("twinbench")
 
 
 def main(arguments: Namespace) -> None:

@@ -1,7 +1,6 @@
 """Turn a library's weights file into framework-free weights."""
 
 import argparse
-from importlib import import_module
 from pathlib import Path
 
 from twinbench import environment
@@ -10,12 +9,13 @@ if __name__ == "__main__":
     environment.enter("--backend")  # first: the imports below take most of a second
 
 from twinbench import cli
+from twinbench.backends import backend_module
 from twinbench.networks import weights
 from twinbench.networks.architectures import ARCHITECTURES
 
 
 def main(arguments: argparse.Namespace) -> None:
-    library = import_module(f"twinbench.backends.{arguments.backend}.weights")
+    library = backend_module(arguments.backend, "weights")
     architecture = ARCHITECTURES[arguments.model]
     weights.write(arguments.output, library.read_published(arguments.library, architecture))
 

@@ -1,4 +1,4 @@
-"""Write the study's report: as one HTML page, and in Markdown with its appendices beside it."""
+"""Write the study's report: as one HTML page, in Markdown with its appendices, and in a few lines of text."""
 
 import os
 from argparse import Namespace
@@ -13,6 +13,7 @@ from twinbench.report import inputs, render
 from twinbench.report.contents import report
 from twinbench.report.evidence import Evidence
 from twinbench.report.inputs import Given, ReportSettings
+from twinbench.report.summary import summary
 
 
 def main(arguments: Namespace) -> None:
@@ -42,6 +43,7 @@ def main(arguments: Namespace) -> None:
         written, templates, arguments.figures, [path for path in data if path], say
     )
     texts["report.md"] = render.markdown(written, templates, links)
+    texts[arguments.summary.name] = summary(written, arguments.output, say)
     for name, text in texts.items():
         with written_atomically(folder / name) as path:
             path.write_text(text, encoding="utf-8")
@@ -57,6 +59,7 @@ if __name__ == "__main__":
         templates=Path,
         figures=Path,
         output=Path,
+        summary=Path,
     )
     # Each may be left out, or stand without a value: then the study has none.
     for name, text in (

@@ -3,6 +3,7 @@
 import argparse
 import errno
 import logging
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ from pydantic import ValidationError
 
 from twinbench.config.arguments import from_arguments
 from twinbench.config.base import Settings
-from twinbench.errors import InputError
+from twinbench.errors import InputError, missing_library
 
 log = logging.getLogger("twinbench")
 
@@ -24,6 +25,8 @@ _ADVICE = {
     errno.EACCES: "set the permissions",
     errno.EPERM: "set the permissions",
 }
+# Libraries that warn of what is no fault: fonts being cached, a function being traced again.
+_CHATTY = ("matplotlib.font_manager", "tensorflow")
 
 
 def parser(description: str | None, **options: type) -> argparse.ArgumentParser:
@@ -41,29 +44,44 @@ def add_settings(parser: argparse.ArgumentParser, model: type[Settings]) -> None
     parser.set_defaults(settings_model=model)
 
 
+def add_name(parser: argparse.ArgumentParser, name: Callable[[argparse.Namespace], str]) -> None:
+    """Let lines on the console begin with a name made of the arguments, not with the script's."""
+    parser.set_defaults(job_name=name)
+
+
 def run(main: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser) -> None:
     """Call `main` with the parsed arguments and exit: 0, or 1 with the reason in one line.
 
-    What the user can fix gets one line: an `InputError`, a full disk, a missing permission. Any other
-    exception is a bug, so its traceback goes to the log as well.
+    What the user can fix gets one line: an `InputError`, a full disk, a missing permission or library.
+    Any other exception is a bug, so its traceback goes to the log as well.
     """
     arguments = parser.parse_args()
     try:
-        _start_logging(arguments.log)
+        console = _start_logging(arguments.log)
         _read_settings(arguments)
+        if "job_name" in arguments:
+            console.setFormatter(_formatter(arguments.job_name(arguments)))
         main(arguments)
     except InputError as error:
         log.error("error: %s", error)
         sys.exit(1)
-    except OSError as error:
-        if error.errno not in _ADVICE:
-            log.exception("unexpected error, please report it with this log")
+    except Exception as error:
+        if missing := missing_library(error):
+            log.error("%s", missing)
+        elif advice := _ADVICE.get(_system_error(error)):
+            log.error("error: %s; %s, then start again", error, advice)
         else:
-            log.error("error: %s; %s, then start again", error, _ADVICE[error.errno])
+            log.exception("unexpected error, please report it with this log")
         sys.exit(1)
-    except Exception:
-        log.exception("unexpected error, please report it with this log")
-        sys.exit(1)
+    except KeyboardInterrupt:
+        log.error("interrupted")
+        sys.exit(130)  # 128 + SIGINT, as a shell reports it
+
+
+def _system_error(error: Exception) -> int:
+    """The number of a system error, 0 if it is none; libraries in Rust name it in their text alone."""
+    named = re.search(r"\(os error (\d+)\)", str(error))
+    return int(named[1]) if named else getattr(error, "errno", None) or 0
 
 
 def _read_settings(arguments: argparse.Namespace) -> None:
@@ -78,13 +96,27 @@ def _read_settings(arguments: argparse.Namespace) -> None:
         raise InputError(f"setting {key}: {first['msg']}") from None
 
 
-def _start_logging(path: Path | None) -> None:
-    """Send messages to standard error and, where `path` is given, to that file, line by line."""
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+def _start_logging(path: Path | None) -> logging.Handler:
+    """Send messages to standard error and, where `path` is given, with more details to that file.
+
+    Returns the handler for standard error, where several jobs meet: its lines begin with the job's name.
+    """
+    console = logging.StreamHandler(sys.stderr)
+    console.setLevel(logging.INFO)
+    console.setFormatter(_formatter(Path(sys.argv[0]).stem))
+    handlers: list[logging.Handler] = [console]
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         handlers.append(logging.FileHandler(path, mode="w", encoding="utf-8"))
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=handlers
-    )
+        handlers[-1].setFormatter(_formatter())
+    logging.basicConfig(level=logging.WARNING, handlers=handlers)
     logging.captureWarnings(True)
+    log.setLevel(logging.DEBUG)
+    for library in _CHATTY:
+        logging.getLogger(library).setLevel(logging.ERROR)
+    return console
+
+
+def _formatter(name: str = "") -> logging.Formatter:
+    prefix = f"{name}: " if name else ""
+    return logging.Formatter(f"%(asctime)s {prefix.replace('%', '%%')}%(message)s", "%H:%M:%S")

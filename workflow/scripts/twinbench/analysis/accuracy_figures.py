@@ -21,7 +21,6 @@ from twinbench.analysis.plotting import (
     number_axis,
     percent_axis,
     row_height,
-    sides,
     some_of,
     wrapped,
     write_note,
@@ -101,7 +100,7 @@ def contrasts(
 
 def _shared_sides(results: StudyResults, pairs: list[Comparison], say: Language) -> tuple[str, ...]:
     """What the two sides of all these contrasts are called; empty if they differ."""
-    found = {sides(results, pair, say) for pair in pairs}
+    found = {naming.sides(results, pair, say) for pair in pairs}
     return found.pop() if len(found) == 1 else ()
 
 
@@ -123,7 +122,7 @@ def _verdict(results: StudyResults, pair: Comparison, say: Language) -> str:
         "collapsed": say("collapsed"),
         **{
             letter: say("{side} ahead", side=side)
-            for letter, side in zip("ab", sides(results, pair, say), strict=True)
+            for letter, side in zip("ab", naming.sides(results, pair, say), strict=True)
         },
     }
     if pair.verdict == "collapsed":

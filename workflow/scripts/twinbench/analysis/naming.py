@@ -107,13 +107,26 @@ def _contrast_name(results: StudyResults, pair: Comparison, say: Language) -> Co
     """By what differs, if that is one thing; else by the names of the runs."""
     if not pair.planned or pair.question == REPETITION:
         return ContrastName(say("{a} minus {b}", a=pair.run_a, b=pair.run_b), "")
-    a, b = (fact(results, run, pair.question, say) for run in (pair.run_a, pair.run_b))
-    if results.first[pair.run_b].provenance.weights.source == "none" and pair.question == "weights":
-        b = say("scratch")
-    if a == b:  # such as two files of the user's own
-        a, b = pair.run_a, pair.run_b
+    a, b = sides(results, pair, say)
     shared = [name for name in ("framework", "network", "weights") if name != pair.question]
-    context = [fact(results, pair.run_a, name, say) for name in shared]
+    if _gain(results, pair):
+        shared.append("weights")
     if results.first[pair.run_a].provenance.settings.get("protocol") == "native":
-        context += [fact(results, pair.run_a, "protocol", say)] * (pair.question != "protocol")
+        shared += ["protocol"] * (pair.question != "protocol")
+    context = [fact(results, pair.run_a, name, say) for name in shared]
     return ContrastName(say("{a} minus {b}", a=a, b=b), ", ".join(context))
+
+
+def sides(results: StudyResults, pair: Comparison, say: Language) -> tuple[str, str]:
+    """What the two runs of a pair are called by what differs, such as "PyTorch" and "TensorFlow"; by their
+    own names if that does not tell them apart."""
+    if _gain(results, pair):
+        return say("pretrained"), say("scratch")
+    a, b = (fact(results, run, pair.question, say) for run in (pair.run_a, pair.run_b))
+    return (a, b) if a != b else (pair.run_a, pair.run_b)
+
+
+def _gain(results: StudyResults, pair: Comparison) -> bool:
+    """Whether a pair shows what pretrained weights are worth."""
+    scratch = results.first[pair.run_b].provenance.weights.source == "none"
+    return pair.question == "weights" and scratch

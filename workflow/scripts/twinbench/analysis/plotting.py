@@ -24,7 +24,6 @@ from matplotlib.ticker import Formatter, MaxNLocator
 from PIL import Image
 
 from twinbench.analysis import naming
-from twinbench.analysis.comparisons import Comparison
 from twinbench.analysis.study_results import StudyResults
 from twinbench.files import written_atomically
 from twinbench.language import Language
@@ -205,12 +204,6 @@ def write_rows(ax: Axes, left: list[str], right: list[str], above: float) -> Non
     ax.set_ylim(len(left) - 0.4, -above)
     for place, text in enumerate(right):
         ax.text(1.02, place, text, transform=ax.get_yaxis_transform(), va="center")
-
-
-def sides(results: StudyResults, pair: Comparison, say: Language) -> tuple[str, str]:
-    """What the two runs are called: by what differs, or by their names."""
-    a, b = (naming.fact(results, run, pair.question, say) for run in (pair.run_a, pair.run_b))
-    return (a, b) if a != b else (pair.run_a, pair.run_b)
 
 
 class _Numbers(Formatter):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,7 +20,6 @@ from twinbench.analysis.plotting import (
     new_figure,
     panels,
     percent_axis,
-    sides,
     some_of,
     wrapped,
     write_note,
@@ -47,15 +47,15 @@ def confusion(results: StudyResults, styles: dict[str, Look], say: Language) -> 
     mistakes = {run: _mistakes(results.confusions[run]) for run in shown}
     most = max(float(found.max()) for found in mistakes.values()) or 1.0
     titles = [wrapped(look.name, _LETTERS) for look in shown.values()]
-    figure, axes = panels(len(shown), 3.2, titles)
-    ticks = range(len(names))
+    figure, axes = panels(len(shown), 3.4, titles)
+    classes: dict[str, Any] = {"ticks": range(len(names)), "fontsize": SMALL, "linespacing": 1.0}
     for ax, title, run in zip(axes, titles, shown, strict=True):
         _draw_mistakes(ax, mistakes[run], most, shown[run].colour, say)
         ax.set_title(title, color=shown[run].colour)
-        ax.set_yticks(ticks, names, fontsize=SMALL)
-        ax.set_xticks(ticks, [])
+        ax.set_yticks(labels=names, **classes)
+        ax.set_xticks(classes["ticks"], [])
     for ax in axes[-2:]:
-        ax.set_xticks(ticks, names, rotation=90, fontsize=SMALL)
+        ax.set_xticks(labels=names, rotation=90, **classes)
     write_note(
         figure,
         say("Rows: true classes. Columns: predictions."),
@@ -162,7 +162,7 @@ def _opponents(
     planned.sort(key=lambda pair: pair.question != "framework")
     if planned:
         pair = planned[0]
-        a, b = sides(results, pair, say)
+        a, b = naming.sides(results, pair, say)
         context = naming.contrast_names(results, [pair], say)[0].context
         yield a, context, pair.run_a, pair.run_b
         yield b, context, pair.run_b, pair.run_a

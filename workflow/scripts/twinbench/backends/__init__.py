@@ -1,8 +1,54 @@
 """The backends: what a framework contributes to a training, one folder each. See `backend`."""
 
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
+from typing import Any
+
+# Passes lines on, except those that match its argument.
+_FILTER = """\
+import re, sys
+for line in sys.stdin.buffer:
+    if not re.match(sys.argv[1].encode(), line):
+        sys.stdout.buffer.write(line)
+        sys.stdout.buffer.flush()
+"""
 
 
 def model_suffix(backend: str) -> str:
     """The suffix of a backend's model files. No framework is imported."""
     return import_module(f"{__name__}.{backend}").MODEL_SUFFIX
+
+
+def backend_module(backend: str, name: str = "backend") -> Any:
+    """A module of a backend's folder. Only here a framework is imported, without its `NOTICES`."""
+    notices = getattr(import_module(f"{__name__}.{backend}"), "NOTICES", None)
+    with _filtered_stderr(notices):
+        return import_module(f"{__name__}.{backend}.{name}")
+
+
+@contextmanager
+def _filtered_stderr(pattern: str | None) -> Iterator[None]:
+    """Within the block, lines that begin with the pattern are kept off standard error.
+
+    Another process does it: so a message is still passed on if this process dies of its cause.
+    """
+    if pattern is None:
+        yield
+        return
+    command = [sys.executable, "-ISc", _FILTER, pattern]
+    # Ctrl-C and signals to the group are not for the filter: it ends with its input.
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=2, start_new_session=True
+    ) as process:
+        assert process.stdin
+        stderr = os.dup(2)
+        os.dup2(process.stdin.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)

@@ -83,12 +83,12 @@ class Study:
         """Where Parquet and tensors go: its name holds a digest of every setting that decides them."""
         dataset = self.config.dataset
         decisive = [self._archive_id(), dataset.limit, dataset.validation_fraction, dataset.seed]
-        return f"{RESULTS}/data/{dataset.source}-{_digest(decisive)}"
+        return f"{RESULTS}/data/{dataset.source}-{digest(decisive)}"
 
     def _archive_id(self) -> str:
         dataset = self.config.dataset
         if dataset.source == "synthetic":
-            return _digest(dataset.synthetic.model_dump())
+            return digest(dataset.synthetic.model_dump())
         return dataset.sha256[:8].lower()
 
     @property
@@ -174,7 +174,7 @@ class Study:
             case "synthetic":
                 given = self.config.weights.synthetic
                 decisive = [given.images, given.seed, self.pretraining(settings.model).model_dump()]
-                return InitialWeights("synthetic", weights_id=f"synthetic-{_digest(decisive)}")
+                return InitialWeights("synthetic", weights_id=f"synthetic-{digest(decisive)}")
         path = settings.weights
         sha256 = checksum(path)
         expected = settings.weights_sha256
@@ -254,7 +254,8 @@ class Study:
                     )
 
 
-def _digest(value: object) -> str:
+def digest(value: object) -> str:
+    """Eight digits that stand for a value of JSON's types."""
     text = json.dumps(value, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 

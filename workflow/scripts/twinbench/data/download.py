@@ -94,7 +94,7 @@ def _download(url: str, path: Path, checksum: str, pauses: Sequence[float]) -> N
         partial.unlink()
         if not resumed:
             raise
-        log.info("what an earlier start left is of another file; starting over")
+        log.info("the partial download is of another file: starting over")
         _download(url, path, checksum, pauses)
     else:
         partial.replace(path)

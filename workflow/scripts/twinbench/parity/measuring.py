@@ -19,6 +19,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from twinbench import cli
+from twinbench.backends import backend_module
 from twinbench.backends.backend import Backend
 from twinbench.config.training import Training
 from twinbench.data import splits
@@ -40,7 +41,7 @@ from twinbench.recipe.schedule import Phase
 from twinbench.training import devices
 from twinbench.training.job import Job
 from twinbench.training.memory import keep_freed_memory
-from twinbench.training.run import add_jobs_per_gpu, backend_module
+from twinbench.training.run import add_jobs_per_gpu
 
 log = logging.getLogger(__name__)
 
@@ -126,6 +127,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     result.add_argument("--library", nargs="*", type=Path, default=[], help="their library files")
     add_jobs_per_gpu(result)
     cli.add_settings(result, ParitySettings)
+    cli.add_name(result, lambda arguments: f"parity checks in {arguments.backend}")
     return result
 
 
@@ -149,7 +151,7 @@ def _execute(arguments: argparse.Namespace, settings: ParitySettings) -> None:
     quantities: Quantities = {}
     described = {}
     for name, case in settings.cases.items():
-        log.info("%s: measuring %s", arguments.backend, name)
+        log.info("measuring %s", name)
         file = weights_files.get(name)
         job = parity_job(name, case, file, train, validation, settings.seed, arguments.threads)
         found = measure(job, backend.ParityBackend, case.steps)

@@ -141,16 +141,7 @@ def _of_several(evidence: Evidence, pairs: list[Comparison]) -> str:
 
 def side(evidence: Evidence, pair: Comparison, run: str) -> str:
     """What a run stands for in a planned pair: `PyTorch`, `pretrained`."""
-    if pair.question == "weights":
-        scratch = evidence.provenance[run].weights.source == "none"
-        other = pair.run_b if run == pair.run_a else pair.run_a
-        if scratch or evidence.provenance[other].weights.source == "none":
-            return evidence.say("scratch") if scratch else evidence.say("pretrained")
-    sides = [
-        naming.fact(evidence.results, each, pair.question, evidence.say)
-        for each in (pair.run_a, pair.run_b)
-    ]
-    return run if sides[0] == sides[1] else sides[run == pair.run_b]
+    return naming.sides(evidence.results, pair, evidence.say)[run == pair.run_b]
 
 
 def _failures(evidence: Evidence) -> list[str]:

@@ -10,6 +10,7 @@ import logging
 from pathlib import Path
 
 from twinbench import cli
+from twinbench.backends import backend_module
 from twinbench.config.base import Settings
 from twinbench.config.training import Training
 from twinbench.data.synthetic import generate_split
@@ -23,7 +24,6 @@ from twinbench.training.run import (
     add_checkpoint_steps,
     add_jobs_per_gpu,
     add_resume,
-    backend_module,
     checkpoint_store,
     make,
     parts_of,
@@ -48,6 +48,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     add_jobs_per_gpu(result)
     add_resume(result)
     cli.add_settings(result, PretrainingSettings)
+    cli.add_name(result, lambda arguments: f"pretraining of {arguments.settings.model}")
     return result
 
 
@@ -80,7 +81,7 @@ def _execute(arguments: argparse.Namespace, settings: PretrainingSettings, lease
     backend = make(job, backend_module(arguments.backend).Backend, lease)
     parts = parts_of(settings.model_dump(), arguments.backend, job, backend)
     store = checkpoint_store(arguments.output.parent, settings.model, parts, arguments.resume)
-    log.info("pretraining %s on %d synthetic images", architecture.title, len(job.train))
+    log.info("%s on %d synthetic images", architecture.title, len(job.train))
     outcome = train(job, backend, store, arguments.tensorboard)
     if outcome.diagnosis:
         raise InputError(f"weights.synthetic: {job.run} collapsed: {outcome.diagnosis}")

@@ -51,16 +51,13 @@ class Progress:
             return
         self._last_line = time.monotonic()
         log.info(
-            "epoch %d/%d: loss %.4f, accuracy %.2f %%, validation loss %.4f, accuracy %.2f %%, "
-            "learning rate %.3g, %.0f images/s, %s left",
+            "epoch %d/%d: loss %.4f, validation loss %.4f, accuracy %.2f %%, %s images/s, %s left",
             row["epoch"],
             len(self._costs),
             row["train_loss"],
-            100 * row["train_accuracy"],
             row["validation_loss"],
             100 * row["validation_accuracy"],
-            row["learning_rate"],
-            row["images_per_second"],
+            f"{row['images_per_second']:,.0f}",
             duration(seconds_left([row["seconds"] for row in self.history], self._costs)),
         )
 

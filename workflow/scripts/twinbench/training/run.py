@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from twinbench import cli, provenance, sources
+from twinbench.backends import backend_module
 from twinbench.backends.backend import Backend
 from twinbench.config.base import Settings
 from twinbench.config.training import Training
@@ -83,6 +83,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     add_jobs_per_gpu(result)
     add_resume(result)
     cli.add_settings(result, RunSettings)
+    cli.add_name(result, lambda arguments: f"{arguments.settings.run}, seed {arguments.seed}")
     return result
 
 
@@ -100,11 +101,6 @@ def add_resume(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume", choices=("any", "exact"), default="any", help="checkpoints to go on from"
     )
-
-
-def backend_module(framework: str, name: str = "backend") -> Any:
-    """A module of a backend's folder. Only here a framework is imported."""
-    return import_module(f"twinbench.backends.{framework}.{name}")
 
 
 def execute(arguments: argparse.Namespace) -> None:
@@ -138,19 +134,17 @@ def _execute(
     parts = parts_of(identity, settings.framework, job, backend)
     store = checkpoint_store(arguments.history.parent, "run", parts, arguments.resume)
     log.info(
-        "%s, seed %d: %s in %s on %s, %d threads, %d training images",
-        job.run,
-        job.seed,
+        "%s in %s on %s, %s, %s",
         job.architecture.title,
         backend.precision,
         backend.device,
-        job.threads,
-        len(job.train),
+        f"{job.threads} {'thread' if job.threads == 1 else 'threads'}",
+        f"{len(job.train):,} training images",
     )
     cores = len(os.sched_getaffinity(0))
     if backend.device == "cpu" and job.threads < cores:
-        log.info(
-            "on %d of %d cores; if it is to run alone: --set-threads train_%s=%d",
+        log.debug(
+            "uses %d of %d cores; to give it all of them: --set-threads train_%s=%d",
             *(job.threads, cores, settings.framework, cores),
         )
     outcome = train(job, backend, store, arguments.tensorboard)
@@ -174,7 +168,7 @@ def _execute(
     _write_json(arguments.provenance, record)
     store.clear()
     log.info(
-        "selected epoch %d of %d, total time %s",
+        "done: selected epoch %d of %d, total time %s",
         outcome.selected_epoch,
         len(outcome.history),
         duration(seconds),
