@@ -1,5 +1,6 @@
 """The parity suite holds between the frameworks, and the audit accounts for every difference."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -79,6 +80,16 @@ def test_the_audits_finding_names_the_settings_that_nothing_accounts_for():
     finding = audit.finding(audit.table(reported), Language())
     assert not finding.passed and "loss" in finding.text
     assert audit.finding(audit.table([reported[0], reported[0]]), Language()).passed
+
+
+@pytest.mark.parametrize("framework", ["pytorch", "tensorflow"])
+def test_the_audit_is_written_in_words_that_the_report_translates(framework):
+    settings = unchanged(framework, "batch normalisation").settings["tiny"]
+    assert settings.keys() <= set(audit.SETTINGS)
+    known = "|".join(sorted(map(re.escape, audit.VALUES), key=len, reverse=True))
+    values = " ".join(value for value, _ in settings.values())
+    left = re.findall(r"\b[a-z]{2,}\b", re.sub(rf"\b({known})\b", "", values))
+    assert set(left) <= {"epsilon", "flatten", "head", "reset_parameters"}
 
 
 @pytest.mark.parametrize(("network", "size"), [(TINY_RESIZABLE, 32), (TINY, 48)])

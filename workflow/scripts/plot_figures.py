@@ -18,6 +18,7 @@ from twinbench.parity import comparing
 
 def main(arguments: Namespace) -> None:
     settings: FigureSettings = arguments.settings
+    say = Language(settings.language, arguments.catalogue)
     data = FigureData(
         results=study_results.read(
             arguments.directory, settings, arguments.metrics, arguments.comparisons
@@ -27,7 +28,6 @@ def main(arguments: Namespace) -> None:
         parity=tables.read(arguments.parity, comparing.COLUMNS) if arguments.parity else None,
         split=splits.load(arguments.split) if arguments.split else None,
     )
-    say = Language(settings.language, arguments.catalogue)
     for name, draw in figures(data, say).items():
         plotting.save(draw, arguments.figures / name, settings.dpi)
 

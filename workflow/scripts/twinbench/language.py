@@ -1,35 +1,33 @@
 """The language of the report and its figures: texts by a catalogue, numbers as its readers write them."""
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from string import Formatter
 
-from babel.messages.catalog import Catalog
-from babel.messages.pofile import read_po
-from babel.numbers import format_decimal
+from babel.messages.catalog import Catalog, Message
+from babel.messages.pofile import PoFileError, read_po
+from babel.numbers import format_decimal, get_decimal_symbol
 
+from twinbench.errors import InputError
+
+_DECIMALS = re.compile(r"(?<![\w.])(\d+)\.(\d+(?:e[-+]\d+)?)(?!\w|\.\d)")
 _FRAMEWORKS = {"pytorch": "PyTorch", "tensorflow": "TensorFlow"}
-
-
-def translatable(text: str) -> str:
-    """Mark a text that is translated where it is used; it stays as it is."""
-    return text
 
 
 class Language:
     """Calling it gives a text in this language: `say("{count} images", count=10)`.
 
     Texts stand in the code in English; `catalogue`, a .po file, has them in another language. A text
-    that is not in it stays English.
+    that is not in it stays English. Raises `InputError` if the catalogue is no such file.
     """
 
     def __init__(self, code: str = "en", catalogue: Path | None = None) -> None:
         self.code = code
-        self._catalogue = Catalog(code)
-        if catalogue:
-            with open(catalogue, "rb") as file:
-                self._catalogue = read_po(file, locale=code, abort_invalid=True)
+        self._catalogue = read_catalogue(catalogue, code) if catalogue else Catalog(code)
 
     def __call__(self, text: str, /, **values: object) -> str:
         found = self._catalogue.get(text)
@@ -44,6 +42,17 @@ class Language:
         text = singular if count == 1 else several
         return str(text).format(count=self.whole(count), **values)
 
+    def recorded(self, text: str, fragments: Iterable[str]) -> str:
+        """A text that was put together elsewhere, in English, of `fragments`, whole words each; what it
+        has beside them stays, but for decimal points."""
+        for fragment in sorted(fragments, key=len, reverse=True):
+            pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+?)", re.escape(fragment))
+            text = re.sub(rf"(?<!\w){pattern}(?!\w)", partial(self._fragment, fragment), text)
+        return _DECIMALS.sub(rf"\1{get_decimal_symbol(self.code)}\2", text)
+
+    def _fragment(self, fragment: str, found: re.Match[str]) -> str:
+        return self(fragment, **found.groupdict())
+
     # --- Numbers; NaN as `-` -------------------------------------------------------------------
 
     def number(self, value: float, decimals: int = 3) -> str:
@@ -57,6 +66,10 @@ class Language:
     def whole(self, value: float) -> str:
         """`45,000`."""
         return self.number(value, 0)
+
+    def short(self, value: float) -> str:
+        """Two significant digits: `0.25`, `1e-05`."""
+        return self.recorded(f"{value:.2g}", ())
 
     def percent(self, fraction: float, decimals: int = 1) -> str:
         """A fraction from 0 to 1: `70.9 %`."""
@@ -79,9 +92,8 @@ class Language:
 
     def points(self, fraction: float, decimals: int = 1) -> str:
         """A difference of fractions: `2.1 pp`, percentage points."""
-        return (
-            "-" if math.isnan(fraction) else f"{self.number(100 * fraction, decimals)} {self('pp')}"
-        )
+        unit = self("pp")
+        return "-" if math.isnan(fraction) else f"{self.number(100 * fraction, decimals)} {unit}"
 
     def margin(self, fraction: float) -> str:
         """A difference that somebody set, with the digits that it has: `1 pp`, `0.25 pp`."""
@@ -116,6 +128,39 @@ class Language:
     def framework(self, name: str) -> str:
         """A framework as it writes itself: `PyTorch`."""
         return _FRAMEWORKS.get(name, name)
+
+
+def read_catalogue(path: Path, code: str) -> Catalog:
+    """Read a .po file. Raises `InputError` if it is none, or a translation has other placeholders."""
+    try:
+        with open(path, "rb") as file:
+            catalogue = read_po(file, locale=code, abort_invalid=True)
+        for message in catalogue:
+            _check_placeholders(message)
+    except (FileNotFoundError, PoFileError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{path}: no catalogue of texts ({reason}); restore it, or set report.language: en"
+        ) from None
+    return catalogue
+
+
+def _check_placeholders(message: Message) -> None:
+    """Raises `ValueError` if a translation would not take the values of the text."""
+    if not (message.id and message.string):
+        return
+    wanted = placeholders(*_forms(message.id))
+    if extra := placeholders(*_forms(message.string)) - wanted:
+        raise ValueError(f"{_forms(message.id)[0]!r} has no {{{min(extra)}}}")
+
+
+def _forms(text: str | Sequence[str]) -> Sequence[str]:
+    return (text,) if isinstance(text, str) else text
+
+
+def placeholders(*texts: str) -> set[str]:
+    """The names in braces. Raises `ValueError` for a brace without its counterpart."""
+    return {name for text in texts for _, name, *_ in Formatter().parse(text) if name is not None}
 
 
 def decimals_of(low: float, high: float) -> int:

@@ -28,7 +28,8 @@ from twinbench.analysis.plotting import (
 )
 from twinbench.analysis.reference import Reference
 from twinbench.analysis.study_results import StudyResults
-from twinbench.language import Language, decimals_of, translatable
+from twinbench.language import Language, decimals_of
+from twinbench.texts import translatable
 
 _MOST_CONTRASTS, _MOST_RUNS = 20, 40
 Value = tuple[float, float, float]  # with its interval

@@ -15,17 +15,18 @@ from twinbench.analysis.results import StudySettings, TrainedModel
 from twinbench.analysis.spread import known_spread
 from twinbench.analysis.statistics import SIGNIFICANCE, Estimate, holm, moderated, score_interval
 from twinbench.errors import ANEW, InputError
+from twinbench.texts import translatable
 
 # What can differ between two runs, in the order of reports. The last two a setting asks for, but the
 # hardware decides.
 FACTORS = (
-    "weights",
-    "framework",
-    "network",
-    "protocol",
-    "training settings",
-    "precision",
-    "device",
+    translatable("weights"),
+    translatable("framework"),
+    translatable("network"),
+    translatable("protocol"),
+    translatable("training settings"),
+    translatable("precision"),
+    translatable("device"),
 )
 HARDWARE = ("precision", "device")
 # The question of two runs of the same settings: how far apart are they by luck?

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from twinbench.analysis.comparisons import REPETITION, Comparison
 from twinbench.analysis.study_results import StudyResults
-from twinbench.language import Language, translatable
+from twinbench.language import Language
 from twinbench.networks.architectures import ARCHITECTURES
+from twinbench.texts import translatable
 
 _WEIGHTS = {
     "none": translatable("from scratch"),
@@ -17,6 +18,20 @@ _PROTOCOLS = {
     "harmonised": translatable("same protocol"),
     "native": translatable("own defaults"),
 }
+SPLITS = (translatable("train"), translatable("validation"), translatable("test"))
+# The classes of CIFAR-10, as its archive names them.
+CLASSES = (
+    translatable("airplane"),
+    translatable("automobile"),
+    translatable("bird"),
+    translatable("cat"),
+    translatable("deer"),
+    translatable("dog"),
+    translatable("frog"),
+    translatable("horse"),
+    translatable("ship"),
+    translatable("truck"),
+)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """The figure of the parity suite: how far the frameworks differ, check by check."""
 
-import re
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -38,7 +36,7 @@ def draw_parity(parity: pd.DataFrame, say: Language) -> Figure:
     table = parity.assign(label=comparing.case_labels(parity))
     table = table[table["label"].isin(places)].assign(power=_powers)
     checks = list(dict.fromkeys(table["check"]))
-    left = [wrapped(_check_name(check, say), _LETTERS) for check in checks]
+    left = [wrapped(comparing.check_name(check, say), _LETTERS) for check in checks]
     right = [wrapped(_failures(table[table["check"] == check], say), 20) for check in checks]
     row = max(LINE * lines_of([*left, *right]) + 0.02, 0.09 * len(places))
     figure = new_figure(row * len(checks) + LINE * len(places) / 2 + 1.4)
@@ -108,8 +106,3 @@ def _failures(rows: pd.DataFrame, say: Language) -> str:
     if len(failed) > 1:
         return say("fails in {count} of {total} cases", count=len(failed), total=len(rows))
     return say("fails: {case}", case=failed.iloc[0]) if len(failed) else ""
-
-
-def _check_name(check: str, say: Language) -> str:
-    steps = re.fullmatch(r"loss over (\d+) steps", check)
-    return say("loss over {steps} steps", steps=steps[1]) if steps else say(check)

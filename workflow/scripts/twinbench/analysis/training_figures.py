@@ -22,7 +22,8 @@ from twinbench.analysis.plotting import (
     write_note,
 )
 from twinbench.analysis.study_results import StudyResults
-from twinbench.language import Language, translatable
+from twinbench.language import Language
+from twinbench.texts import translatable
 
 _FEWEST_EPOCHS = 3  # fewer are points, not a curve
 _MOST_RUNS, _MOST_RUNS_IN_ONE = 20, 10

@@ -17,6 +17,7 @@ from twinbench.config.base import (
     setting,
 )
 from twinbench.config.training import Training
+from twinbench.texts import translatable
 
 SHA256_FORM = r"^[0-9a-fA-F]{64}$"
 CHECKSUM_FORM = r"^[0-9a-fA-F]{8,64}$"
@@ -178,7 +179,9 @@ class FigureStyle(Settings):
 
 
 class Report(Settings):
-    title: str = setting("Scratch or pretrained, PyTorch or TensorFlow?", "Title of the report.")
+    title: str = setting(
+        translatable("Scratch or pretrained, PyTorch or TensorFlow?"), "Title of the report."
+    )
     language: Literal["en", "es"] = setting("en", "Language of the report and its figures.")
     pictures: bool = setting(
         True, "Whether the report shows test images that some runs, or none, get right."

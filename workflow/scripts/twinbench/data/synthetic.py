@@ -18,21 +18,22 @@ from twinbench.config.base import Count, PositiveInteger, Settings
 from twinbench.data.archive import BATCHES, CLASS_NAMES, TEST_BATCH
 from twinbench.data.splits import Split
 from twinbench.files import written_atomically
+from twinbench.texts import translatable
 
 Task = Literal["target", "source"]
 
 _TASKS: dict[Task, tuple[str, ...]] = {
     "target": (
-        "red plain disc",
-        "red plain cross",
-        "red striped disc",
-        "red striped cross",
-        "green plain disc",
-        "green plain cross",
-        "green striped disc",
-        "green striped cross",
-        "blue checkered triangle",
-        "blue checkered ring",
+        translatable("red plain disc"),
+        translatable("red plain cross"),
+        translatable("red striped disc"),
+        translatable("red striped cross"),
+        translatable("green plain disc"),
+        translatable("green plain cross"),
+        translatable("green striped disc"),
+        translatable("green striped cross"),
+        translatable("blue checkered triangle"),
+        translatable("blue checkered ring"),
     ),
     "source": (
         "blue plain disc",

@@ -9,6 +9,8 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from twinbench.texts import translatable
+
 
 @dataclass(frozen=True)
 class Convolution:
@@ -55,6 +57,15 @@ class Dense:
 Layer = Convolution | MaxPooling | AdaptiveAveragePooling | Flatten | Dropout | Dense
 
 HEAD = "head"
+
+# What descriptions of layers are made of, for the report to translate.
+WORDS = (
+    translatable("filters of"),
+    translatable("stride"),
+    translatable("max pooling"),
+    translatable("average pooling to"),
+    translatable("units"),
+)
 
 
 @dataclass(frozen=True)
@@ -194,7 +205,7 @@ def _vgg_block(number: int, convolutions: int, filters: int) -> list[Layer]:
 # Hinton 2012, with the kernels and strides that 32x32 pixels leave room for.
 ALEXNET32 = Architecture(
     name="alexnet32",
-    title="AlexNet for 32x32 pixels",
+    title=translatable("AlexNet for 32x32 pixels"),
     layers=(
         Convolution("conv1", 64, 3, padding=1),
         MaxPooling("pool1", 2, 2),

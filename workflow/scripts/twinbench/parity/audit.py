@@ -9,31 +9,146 @@ import pandas as pd
 
 from twinbench.language import Language
 from twinbench.parity.comparing import Finding, Measurement
+from twinbench.texts import translatable
 
-SAME, FORCED, CHOSEN = "same", "forced by the framework", "chosen"
-UNACCOUNTED = "NOT ACCOUNTED FOR"
+SAME = translatable("same")
+FORCED = translatable("forced by the framework")
+CHOSEN = translatable("chosen")
+UNACCOUNTED = translatable("NOT ACCOUNTED FOR")
 
 # What may differ, and why.
 ACCOUNTED: dict[str, tuple[str, str]] = {
     "Adam: place of epsilon": (
         FORCED,
-        "Keras' epsilon is scaled at each step so that it has the effect of PyTorch's",
+        translatable(
+            "Keras' epsilon is scaled at each step so that it has the effect of PyTorch's"
+        ),
     ),
-    "layers' own initialiser": (FORCED, "no effect: the initial weights replace what it made"),
-    "layout of kernels": (FORCED, "converted when weights are set and read"),
+    "layers' own initialiser": (
+        FORCED,
+        translatable("no effect: the initial weights replace what it made"),
+    ),
+    "layout of kernels": (FORCED, translatable("converted when weights are set and read")),
     "order of flattened inputs": (
         FORCED,
-        "the first dense kernel and its dropout masks are reordered",
+        translatable("the first dense kernel and its dropout masks are reordered"),
     ),
     "running variance of batch normalisation": (
         FORCED,
-        "differs by n / (n - 1), where n is the number of pixels in a batch",
+        translatable("differs by n / (n - 1), where n is the number of pixels in a batch"),
     ),
-    "numbers below 1.2e-38": (FORCED, "far below the resolution of float32 sums"),
-    "running loss and accuracy": (FORCED, "reported only, no effect on training"),
-    "threads between operations": (CHOSEN, "no effect: no operations run at the same time"),
-    "execution": (CHOSEN, "each framework's usual way; the parity checks compare what it computes"),
+    "numbers below 1.2e-38": (FORCED, translatable("far below the resolution of float32 sums")),
+    "running loss and accuracy": (FORCED, translatable("reported only, no effect on training")),
+    "threads between operations": (
+        CHOSEN,
+        translatable("no effect: no operations run at the same time"),
+    ),
+    "execution": (
+        CHOSEN,
+        translatable("each framework's usual way; the parity checks compare what it computes"),
+    ),
 }
+
+# What the backends' audits are made of: names of settings, and the words of their values.
+SETTINGS = (
+    translatable("optimiser"),
+    translatable("Adam: beta 1"),
+    translatable("Adam: beta 2"),
+    translatable("Adam: epsilon"),
+    translatable("Adam: place of epsilon"),
+    translatable("Adam: largest second moment (AMSGrad)"),
+    translatable("weight decay of kernels"),
+    translatable("weight decay of biases"),
+    translatable("clipping of gradients"),
+    translatable("learning rate multipliers"),
+    translatable("layers"),
+    translatable("parameters"),
+    translatable("padding of convolutions"),
+    translatable("layers' own initialiser"),
+    translatable("layout of kernels"),
+    translatable("order of flattened inputs"),
+    translatable("running variance of batch normalisation"),
+    translatable("type of the weights"),
+    translatable("arithmetic of the layers"),
+    translatable("arithmetic of the head"),
+    translatable("TF32 on GPUs"),
+    translatable("numbers below 1.2e-38"),
+    translatable("loss"),
+    translatable("reduction of the loss"),
+    translatable("label smoothing"),
+    translatable("what lies outside an image"),
+    translatable("interpolation"),
+    translatable("mean and std of the channels"),
+    translatable("dropout"),
+    translatable("running loss and accuracy"),
+    translatable("threads of an operation"),
+    translatable("threads between operations"),
+    translatable("deterministic operations"),
+    translatable("images in memory"),
+    translatable("execution"),
+)
+VALUES = (
+    translatable("none"),
+    translatable("hooks"),
+    translatable("True"),
+    translatable("False"),
+    translatable("yes"),
+    translatable("no"),
+    translatable("on"),
+    translatable("off"),
+    translatable("and"),
+    translatable("zero"),
+    translatable("kept"),
+    translatable("zeros"),
+    translatable("nearest"),
+    translatable("bilinear"),
+    translatable("beside the corrected moment"),
+    translatable("beside the raw moment, scaled as it is at each update"),
+    translatable("convolution"),
+    translatable("dense"),
+    translatable("stride"),
+    translatable("padding"),
+    translatable("bias"),
+    translatable("rounded up"),
+    translatable("rounded down"),
+    translatable("max pooling"),
+    translatable("average pooling to"),
+    translatable("batch normalisation"),
+    translatable("momentum"),
+    translatable("of the old"),
+    translatable("scale and shift"),
+    translatable("dropout of"),
+    translatable("units"),
+    translatable("out, in, height, width"),
+    translatable("height, width, in, out"),
+    translatable("channels, height, width"),
+    translatable("height, width, channels"),
+    translatable("unbiased"),
+    translatable("biased"),
+    translatable("cross-entropy of logits"),
+    translatable("of probabilities"),
+    translatable("mean over the batch"),
+    translatable("given masks"),
+    translatable("its own"),
+    translatable("sums in"),
+    translatable("mean in"),
+    translatable("channels last"),
+    translatable("channels first"),
+    translatable("compiled"),
+    translatable("eager"),
+    translatable("graph"),
+)
+# And the prose in the frameworks' own words.
+OWN = (
+    translatable("decoupled"),
+    translatable("the same on each side"),
+    translatable("at stride 1 or"),
+    translatable("{count} parameter groups"),
+    translatable("Sequential of {count} modules"),
+    translatable("Sequential of {count} layers"),
+    translatable("weight of Conv2d and Linear"),
+    translatable("kernel of Conv2D and Dense"),
+)
 
 
 def table(measurements: list[Measurement]) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from twinbench import tensor_files
 from twinbench.errors import ANEW, InputError
 from twinbench.language import Language
+from twinbench.texts import translatable
 
 # The columns of parity.csv.
 COLUMNS: dict[str, type] = {
@@ -142,29 +143,38 @@ class Check:
 
 
 _UNITS: dict[Error, str] = {
-    differing_rows: "steps or tensors that differ",
-    of_largest: "fraction of the largest value",
-    of_length: "fraction of a layer's length, worst layer",
-    of_each: "fraction of the loss, worst one",
+    differing_rows: translatable("steps or tensors that differ"),
+    of_largest: translatable("fraction of the largest value"),
+    of_length: translatable("fraction of a layer's length, worst layer"),
+    of_each: translatable("fraction of the loss, worst one"),
 }
-_POSITIONS = "interpolation at float32 positions, rounded by about 4e-6 of a pixel"
-_SUMS = "float32 sums of up to 9216 terms in a different order"
-_LAYERS = "float32 sums in a different order, layer by layer; the best of four batches"
-_STEPS = "the change of weights in float32, of which a step is a small part"
-_CURVE = "rounding errors grow in training, even at 0.003 of the study's learning rate"
+_INTEGERS = translatable("the same integers in both")
+_RESIZE = translatable("float32 and a resize")
+_COPIED = translatable("copied from one source")
+_FORWARD = translatable("as the forward pass")
+_DROPPED = translatable("as the loss: the same units dropped")
+_POSITIONS = translatable("interpolation at float32 positions, rounded by about 4e-6 of a pixel")
+_SUMS = translatable("float32 sums of up to 9216 terms in a different order")
+_LAYERS = translatable(
+    "float32 sums in a different order, layer by layer; the best of four batches"
+)
+_STEPS = translatable("the change of weights in float32, of which a step is a small part")
+_CURVE = translatable(
+    "rounding errors grow in training, even at 0.003 of the study's learning rate"
+)
 
 # From the data to the trained network: the first check that fails is nearest to the cause. Gradients are
 # compared in several batches since rounding can move the maximum of a pooling window to another pixel.
 CHECKS = (
-    Check("sample order", "sample order", differing_rows, 0, "the same integers in both"),
+    Check("sample order", "sample order", differing_rows, 0, _INTEGERS),
     Check("augmented pixels", "augmented pixels", of_largest, 2e-5, _POSITIONS),
-    Check("preprocessing as the library's", "pixels", of_largest, 1e-5, "float32 and a resize"),
-    Check("initial weights", "initial weights", differing_rows, 0, "copied from one source"),
+    Check("preprocessing as the library's", "pixels", of_largest, 1e-5, _RESIZE),
+    Check("initial weights", "initial weights", differing_rows, 0, _COPIED),
     Check("converted weights in the library's network", "features", of_largest, 1e-5, _SUMS),
     Check("forward pass", "forward", of_largest, 1e-5, _SUMS),
-    Check("loss", "loss", of_each, 1e-5, "as the forward pass"),
+    Check("loss", "loss", of_each, 1e-5, _FORWARD),
     Check("gradients", "gradients", of_length, 2e-5, _LAYERS, batches=True),
-    Check("dropout: loss", "dropout loss", of_each, 1e-5, "as the loss: the same units dropped"),
+    Check("dropout: loss", "dropout loss", of_each, 1e-5, _DROPPED),
     Check("dropout: gradients", "dropout gradients", of_length, 2e-5, _LAYERS, batches=True),
     Check("one Adam step", "change 1", of_length, 1e-3, _STEPS),
     Check("20 Adam steps", "change 20", of_length, 1e-3, _STEPS),
@@ -275,6 +285,11 @@ def case_labels(parity: pd.DataFrame) -> pd.Series:
     return parity["case"]
 
 
+def check_name(check: str, say: Language) -> str:
+    """A check's name in the language."""
+    return say.recorded(check, [each.name for each in CHECKS])
+
+
 def findings(parity: pd.DataFrame, say: Language) -> list[Finding]:
     """For each case whether all checks pass, or the first one that fails."""
     return [
@@ -297,7 +312,10 @@ def _finding(label: str, checks: list[dict[Any, Any]], say: Language) -> Finding
     first = failed[0]
     before = checks[: checks.index(first)]
     passing = (
-        say('the last check before it, "{check}", passes', check=say(before[-1]["check"]))
+        say(
+            'the last check before it, "{check}", passes',
+            check=check_name(before[-1]["check"], say),
+        )
         if before
         else say("it is the first check")
     )
@@ -308,9 +326,9 @@ def _finding(label: str, checks: list[dict[Any, Any]], say: Language) -> Finding
             "tolerance {tolerance}); {passing}. {failed} of {count} checks fail.",
             case=label,
             frameworks=frameworks,
-            check=say(first["check"]),
-            error=f"{first['max_error']:.2g}",
-            tolerance=f"{first['tolerance']:.2g}",
+            check=check_name(first["check"], say),
+            error=say.short(first["max_error"]),
+            tolerance=say.short(first["tolerance"]),
             passing=passing,
             failed=len(failed),
             count=len(checks),

@@ -75,7 +75,7 @@ def normalisation_setting(job: Job, own: str) -> Setting:
     used = job.normalisation
     numbers = np.concatenate([used.mean, used.std]).astype(np.float32)
     order = "".join("RGB"[channel] for channel in used.channels)
-    return Setting(f"{order}: {', '.join(f'{number:g}' for number in numbers)}", own)
+    return Setting(f"{order}: {'; '.join(f'{number:g}' for number in numbers)}", own)
 
 
 class ParityBackend(Backend, Protocol):

@@ -4,9 +4,9 @@ from collections import Counter
 
 from twinbench.analysis import naming
 from twinbench.analysis.comparisons import REPETITION, Comparison
-from twinbench.language import translatable
 from twinbench.report.blocks import Badge
 from twinbench.report.evidence import Evidence
+from twinbench.texts import translatable
 
 MOST_WORDS = 60
 # By what differs. The first two are the study's own; of the others only what is planned is answered.
@@ -29,9 +29,10 @@ def answer(evidence: Evidence) -> list[str]:
     while len(found) > 1 and sum(len(text.split()) for text in found) > MOST_WORDS:
         found.pop(-2 if len(found) > 2 else -1)
     # The unit is written out where it is met first.
-    first = next((place for place, text in enumerate(found) if f" {say('pp')}" in text), None)
+    unit, words = say("pp"), say("percentage points")
+    first = next((place for place, text in enumerate(found) if f" {unit}" in text), None)
     if first is not None:
-        found[first] = found[first].replace(f" {say('pp')}", f" {say('percentage points')}", 1)
+        found[first] = found[first].replace(f" {unit}", f" {words}", 1)
     return found
 
 

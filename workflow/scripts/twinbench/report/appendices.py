@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from twinbench.analysis import naming
+from twinbench.networks.architectures import WORDS
 from twinbench.parity import audit, comparing
 from twinbench.report.blocks import Block, Bullets, Cell, Figure, Folded, Row, Table, Text
 from twinbench.report.evidence import Evidence
@@ -59,9 +60,9 @@ def _checks(evidence: Evidence, parity: pd.DataFrame) -> Table:
         first = entries.iloc[0]
         rows.append(
             [
-                say(str(check)),
+                comparing.check_name(str(check), say),
                 *(errors.get(label, "-") for label in labels),
-                Cell(f"{first['tolerance']:.2g}", first["tolerance"]),
+                Cell(say.short(first["tolerance"]), first["tolerance"]),
                 say(first["unit"]),
                 say(first["reason"]),
             ]
@@ -77,9 +78,10 @@ def _checks(evidence: Evidence, parity: pd.DataFrame) -> Table:
 
 
 def _errors(evidence: Evidence, entries: pd.DataFrame) -> list[Cell]:
-    fails = evidence.say("FAILS")
+    say = evidence.say
+    fails = say("FAILS")
     return [
-        Cell(f"{error:.2g}" if passed else f"**{error:.2g} {fails}**", error)
+        Cell(say.short(error) if passed else f"**{say.short(error)} {fails}**", error)
         for error, passed in zip(entries["max_error"], entries["passed"], strict=True)
     ]
 
@@ -94,7 +96,8 @@ def _audited(evidence: Evidence, table: pd.DataFrame) -> Table:
             where = "" if len(cases) == len(entries) else f" ({', '.join(cases['case'])})"
             own = [cases[f"{name}_own"].iloc[0] for name in names]
             texts = [
-                f"{_shortened(value)} ({words})" for value, words in zip(values, own, strict=True)
+                f"{_shortened(say.recorded(value, audit.VALUES))} ({say.recorded(words, audit.OWN)})"
+                for value, words in zip(values, own, strict=True)
             ]
             shown = f"**{say(status)}**" if status == audit.UNACCOUNTED else say(status)
             rows.append((status, [f"{say(str(setting))}{where}", *texts, shown, say(reason)]))
@@ -150,7 +153,7 @@ def _data(evidence: Evidence) -> list[Block]:
         ]
         for split, of in statistics.counts.items()
     ]
-    return [Bullets(texts), Table("images", [say("images"), *names, say("all")], rows)]
+    return [Bullets(texts), Table("images", [say("images"), *map(say, names), say("all")], rows)]
 
 
 @dataclass
@@ -184,7 +187,10 @@ def _networks(evidence: Evidence) -> list[Block]:
                 Table(
                     f"network-{number}",
                     [say("number"), say("layer")],
-                    [[str(place), layer] for place, layer in enumerate(each.layers, 1)],
+                    [
+                        [str(place), say.recorded(layer, WORDS)]
+                        for place, layer in enumerate(each.layers, 1)
+                    ],
                 )
             ],
         )

@@ -2,6 +2,7 @@
 
 from twinbench.report.blocks import Block, Bullets
 from twinbench.report.evidence import Evidence
+from twinbench.training.recorded import CONDITIONS
 
 
 def caveats(evidence: Evidence) -> list[Block]:
@@ -146,7 +147,7 @@ def _resumed(evidence: Evidence) -> str:
     runs: dict[str, dict[str, None]] = {}
     for model in evidence.results.models:
         for change in model.provenance.resumed_inexactly or ():
-            runs.setdefault(model.run, {})[change] = None
+            runs.setdefault(model.run, {})[evidence.say.recorded(change, CONDITIONS)] = None
     return "; ".join(f"{run} ({', '.join(changes)})" for run, changes in runs.items())
 
 
@@ -155,7 +156,7 @@ def _unused_gpu(evidence: Evidence) -> str:
     runs: dict[str, dict[str, None]] = {}
     for model in evidence.results.models:
         if note := model.provenance.device_note:
-            runs.setdefault(note, {})[model.run] = None
+            runs.setdefault(evidence.say.recorded(note, CONDITIONS), {})[model.run] = None
     return " ".join(f"{evidence.say.listed(list(names))}: {note}." for note, names in runs.items())
 
 

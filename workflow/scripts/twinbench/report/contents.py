@@ -13,8 +13,8 @@ _Contents = list[tuple[str, str, Callable[[Evidence], list[Block]]]]
 def report(evidence: Evidence) -> Report:
     say = evidence.say
     return Report(
-        title=evidence.settings.title,
-        introduction=evidence.settings.introduction,
+        title=say(evidence.settings.title),
+        introduction=say(evidence.settings.introduction),
         answer=answer(evidence),
         badges=badges(evidence),
         opening=contrasts.opening(evidence),

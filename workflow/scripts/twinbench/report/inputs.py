@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -22,7 +22,7 @@ class ReportSettings(ComparisonSettings):
     study: str
     title: str
     introduction: str
-    language: str
+    language: Literal["en", "es"]
     archive_sha256: str | None
     official_archive: bool
     published: dict[str, str] = Field(default_factory=dict)

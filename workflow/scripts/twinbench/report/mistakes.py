@@ -50,7 +50,7 @@ def _class(evidence: Evidence, place: int, runs: list[str]) -> Row:
         right = counts[place] / max(counts.sum(), 1)
         low, high = wilson_interval(round(right * images), images) if images else (np.nan, np.nan)
         cells.append(Cell(say.estimate(right if images else np.nan, low, high), 100 * right))
-    return [evidence.results.class_names[place], *cells]
+    return [say(evidence.results.class_names[place]), *cells]
 
 
 def _confused(evidence: Evidence, run: str) -> str:
@@ -62,8 +62,8 @@ def _confused(evidence: Evidence, run: str) -> str:
     found = [
         say(
             "{true} taken for {predicted} ({share})",
-            true=names[row],
-            predicted=names[column],
+            true=say(names[row]),
+            predicted=say(names[column]),
             share=say.percent(shares[row, column], 0),
         )
         for row, column in zip(*np.unravel_index(order, shares.shape), strict=True)

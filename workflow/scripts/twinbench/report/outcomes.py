@@ -6,6 +6,7 @@ import pandas as pd
 from twinbench.analysis import naming
 from twinbench.report.blocks import Block, Bullets, Cell, Figure, Table, Text
 from twinbench.report.evidence import Evidence
+from twinbench.training.recorded import DIAGNOSES
 
 
 def results(evidence: Evidence) -> list[Block]:
@@ -159,7 +160,7 @@ def collapses(evidence: Evidence) -> list[Block]:
             "**{run}, seed {seed}**: {diagnosis}",
             run=model.run,
             seed=model.seed,
-            diagnosis=model.provenance.diagnosis or "",
+            diagnosis=say.recorded(model.provenance.diagnosis or "", DIAGNOSES),
         )
         for model in stuck[:20]
     ]

@@ -88,7 +88,7 @@ def _commit(evidence: Evidence, code: Code) -> str:
 def _software(evidence: Evidence) -> Table:
     """Versions of the libraries in each run's environment, and of what drives its GPU."""
     versions = {
-        run: found.versions | _gpu_software(found.accelerator)
+        run: found.versions | _gpu_software(evidence, found.accelerator)
         for run, found in evidence.provenance.items()
     }
     libraries = sorted({library for found in versions.values() for library in found})
@@ -99,12 +99,12 @@ def _software(evidence: Evidence) -> Table:
     return Table("software", [evidence.say("library"), *versions], rows)
 
 
-def _gpu_software(accelerator: Accelerator | None) -> dict[str, str]:
+def _gpu_software(evidence: Evidence, accelerator: Accelerator | None) -> dict[str, str]:
     if accelerator is None:
         return {}
     found = {
         "CUDA": accelerator.cuda,
         "cuDNN": accelerator.cudnn,
-        "GPU driver": accelerator.driver,
+        evidence.say("GPU driver"): accelerator.driver,
     }
     return {name: version for name, version in found.items() if version}

@@ -38,7 +38,7 @@ def reported(evidence: Evidence) -> list[Block]:
         *_confounded(evidence, both),
     ]
     return [
-        Text(f"*{reference.title}.* {reference.note}"),
+        Text(f"*{say(reference.title)}.* {say(reference.note)}"),
         Table("reported", header, rows),
         Text(explained),
         Bullets(reasons),
@@ -73,7 +73,7 @@ def _other_study(evidence: Evidence, reference: Reference) -> list[str]:
     if evidence.dataset.source != reference.dataset:
         found.append(
             say(
-                "**The images are others** ({here} here, {there} there): accuracies cannot be compared.",
+                "**The images are others** (`{here}` here, `{there}` there): accuracies cannot be compared.",
                 here=evidence.dataset.source,
                 there=reference.dataset,
             )

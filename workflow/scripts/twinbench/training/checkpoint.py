@@ -22,6 +22,7 @@ from safetensors.numpy import save_file
 
 from twinbench.errors import InputError
 from twinbench.files import remove_unfinished, written_atomically
+from twinbench.training import recorded
 
 log = logging.getLogger(__name__)
 
@@ -223,7 +224,7 @@ def _differing(then: Facts, now: Facts) -> list[tuple[str, Any, Any]]:
 
 def _in_words(then: Facts, now: Facts) -> list[str]:
     return [
-        f"{name}: {_shown(before)} then, {_shown(after)} now"
+        f"{name}: {recorded.CHANGED.format(before=_shown(before), after=_shown(after))}"
         for name, before, after in _differing(then, now)
     ]
 

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from twinbench.backends.backend import Probed
+from twinbench.training import recorded
 from twinbench.training.job import Job, log_softmax
 
 _IMAGES = 64  # of the validation split
@@ -139,54 +140,29 @@ class CollapseDetector:
         """Why the training has collapsed, if it has, the most specific reason first."""
         first, last, settings = self._probes[0], self._probes[-1], self._job.settings
         classes = np.unique(self._job.train.labels)
-        rate = f"learning_rate ({settings.learning_rate:g} now)"
+        rate = f"{settings.learning_rate:g}"
         if not last.finite:
             yield self._not_finite(first, last, rate)
         elif len(classes) == 1:
             name = self._job.train.class_names[classes[0]]
-            yield (
-                f"every training image has the label {name!r}, so there is nothing to learn; "
-                "check the archive's labels"
-            )
+            yield recorded.ONE_LABEL.format(name=repr(name))
         elif len(self._probes) > 1 and last.fingerprint == first.fingerprint:
-            yield (
-                f"after {last.step} steps the outputs are exactly those before the first step: no "
-                "weight changes, as when every layer is frozen; "
-                "check frozen, learning_rate_multipliers and learning_rate"
-            )
+            yield recorded.NO_CHANGE.format(step=last.step)
         # Without the first probe: a head of zeros gives uniform predictions before the first step.
         elif len(self._probes) > 2 and all(probe.answers_alike for probe in self._probes[-2:]):
             yield f"{self._what_was_seen(backend)}. {self._why_alike(last, rate)}"
         elif self._stuck():
-            yield (
-                f"{self._what_was_seen(backend)}, for {self._patience} steps. The network has not "
-                f"begun to learn or has forgotten what it learned: change {rate}, the initial "
-                "weights, or batch_normalisation"
-            )
+            lasting = recorded.STUCK.format(steps=self._patience, rate=rate)
+            yield f"{self._what_was_seen(backend)}, {lasting}"
 
     def _why_alike(self, last: Probe, rate: str) -> str:
-        remedy = (
-            f"Lower {rate} or the learning_rate_multipliers, or raise schedule.warmup_fraction; "
-            "for pretrained weights train the head first (head.epochs)"
-        )
-        if not last.dead_layers:
-            return f"The outputs hardly depend on the image. {remedy}"
-        return (
-            "Too large steps most likely pushed these ReLUs below zero for every image; no gradient "
-            "passes them, so they cannot recover, and only the last biases still change. " + remedy
-        )
+        cause = recorded.DEAD_CAUSE if last.dead_layers else recorded.ALIKE
+        return f"{cause} {recorded.REMEDY.format(rate=rate)}"
 
     def _not_finite(self, first: Probe, last: Probe, rate: str) -> str:
         if not first.finite:
-            return (
-                "the outputs are NaN or infinite before the first step, so the input or the initial "
-                "weights are; check the data set's mean and std and the weights file"
-            )
-        return (
-            f"the outputs are NaN or infinite after {last.step} steps: the weights have diverged, as "
-            f"with too high a learning rate; lower {rate}, "
-            "raise schedule.warmup_fraction, or set precision: float32"
-        )
+            return recorded.NEVER_FINITE
+        return recorded.DIVERGED.format(step=last.step, rate=rate)
 
     def _stuck(self) -> bool:
         chance = math.log(self._job.classes)
@@ -204,12 +180,20 @@ class CollapseDetector:
         norms = backend.gradient_norms(self._images, self._labels)
         vanished = [name for name, norm in norms.items() if norm < _VANISHED]
         seen = [
-            f"after {last.step} steps all {len(self._images)} probed images get the same class, with "
-            f"a loss of {last.loss:.3f} (guessing: ln {classes} = {math.log(classes):.3f})"
+            recorded.ONE_CLASS.format(
+                step=last.step,
+                images=len(self._images),
+                loss=f"{last.loss:.3f}",
+                classes=classes,
+                chance=f"{math.log(classes):.3f}",
+            )
         ]
         if last.dead_layers:
-            fractions = [f"{last.dead[name]:.0%} in {name}" for name in last.dead_layers]
-            seen.append(f"dead ReLUs: {', '.join(fractions)}")
+            fractions = [
+                f"{recorded.DEAD_IN.format(share=round(100 * last.dead[name]))} {name}"
+                for name in last.dead_layers
+            ]
+            seen.append(f"{recorded.DEAD} {', '.join(fractions)}")
         if vanished:
-            seen.append(f"the gradient has vanished in {', '.join(vanished)}")
+            seen.append(f"{recorded.VANISHED} {', '.join(vanished)}")
         return "; ".join(seen)

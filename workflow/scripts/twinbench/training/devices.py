@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from twinbench.errors import InputError
-from twinbench.training import gpus
+from twinbench.training import gpus, recorded
 from twinbench.training.gpus import Device
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,6 @@ _VISIBLE = "CUDA_VISIBLE_DEVICES"
 # As nvidia-smi counts. By default CUDA's device 0 is the fastest one.
 _ORDER = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 _SECONDS_BETWEEN_ATTEMPTS = 1.0
-_CURE = "run `make .venv` on this machine, or `make .venv GPU=yes` (see docs/clusters.md#gpus)"
 
 
 class Lease:
@@ -79,9 +78,9 @@ def check(lease: Lease, wanted: str, device: str) -> None:
     if wanted == "gpu":
         raise InputError(
             "training.device: gpu was requested, but the framework cannot use it; "
-            f"{_CURE}, or set auto or cpu"
+            f"{recorded.GPU_CURE}, or set auto or cpu"
         )
-    lease.note = f"there is a GPU, but the framework cannot use it, so this ran on the CPU; {_CURE}"
+    lease.note = f"{recorded.NO_GPU} {recorded.GPU_CURE}"
     log.warning("%s", lease.note)
 
 
