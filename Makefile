@@ -68,10 +68,10 @@ LABELS = $(addprefix version=,$(call CITATION,version)) $(addprefix licenses=,$(
 sif: $(ENVIRONMENTS:%=images/%.sif)  ## those images as files for apptainer, in images/
 
 images/%.sif: images/%.id
-	@set -e; trap 'rm -f $@.tar $@.new' EXIT; set -- $$(cat $<); \
+	@set -e; trap 'rm -f $@.tar $@.new' EXIT; trap 'exit 1' INT TERM; set -- $$(cat $<); rm -f $@.tar; \
 	echo "Turning $(IMAGE)-$* of $$1 into $@"; \
 	case $$1 in docker) docker save --output $@.tar $$2 ;; *) $$1 push $$2 docker-archive:$@.tar ;; esac; \
-	apptainer build $(SIF_OPTIONS) --force $@.new docker-archive:$@.tar; \
+	apptainer build --disable-cache $(SIF_OPTIONS) --force $@.new docker-archive:$@.tar; \
 	mv $@.new $@
 
 lint: .venv/installed-dev  ## formatting, lint, types and the layers of the package

@@ -25,7 +25,7 @@ case $1 in
         done
         image=$(cat "$here/image") || exit 1
         printf 'sha256:%s-%s-%s' "$name" "$environment" "$image" >"$file" ;;
-    push) printf %s "$2" >"${3#docker-archive:}" ;;
+    push) test ! -e "${3#docker-archive:}" && printf %s "$2" >"${3#docker-archive:}" ;;
     save) printf %s "$4" >"$3" ;;
 esac
 """
@@ -165,6 +165,14 @@ def test_what_fails_leaves_the_last_image_and_nothing_else(clone):
     assert [clone.sif(name) for name in ENVIRONMENTS] == [
         f"sha256:docker-{name}-first" for name in ENVIRONMENTS
     ]
+
+
+def test_what_a_kill_left_is_no_hindrance(clone):
+    clone.make("images", "ENGINE=podman")
+    # No engine adds to such a file.
+    (clone.folder / "images" / "pytorch.sif.tar").write_text("half")
+    assert clone.make("sif").returncode == 0
+    assert clone.sif("pytorch") == "sha256:podman-pytorch-first"
 
 
 def labels(clone: Clone) -> dict[str, str]:
