@@ -54,7 +54,8 @@ images/%.id: envs/Containerfile envs/%.yaml envs/requirements.lock
 		$(BASE:%=--build-arg BASE=%) --build-arg ENVIRONMENT=$* \
 		$(patsubst %,--label org.opencontainers.image.%,$(LABELS) title=twinbench-$*) \
 		--iidfile $@.new --tag $(IMAGE)-$* --file envs/Containerfile envs; \
-	if grep -qsf $@.new $@; then rm $@.new; else sed -i "s/^/$$engine /" $@.new; mv $@.new $@; fi
+	grep -qsf $@.new $@ || echo "$$engine $$(cat $@.new)" >$@; \
+	rm $@.new
 $(if $(ASKED),$(eval $(ENVIRONMENTS:%=images/%.id): FORCE))
 FORCE:
 
@@ -70,7 +71,8 @@ sif: $(ENVIRONMENTS:%=images/%.sif)  ## those images as files for apptainer, in 
 images/%.sif: images/%.id
 	@set -e; trap 'rm -f $@.tar $@.new' EXIT; trap 'exit 1' INT TERM; set -- $$(cat $<); rm -f $@.tar; \
 	echo "Turning $(IMAGE)-$* of $$1 into $@"; \
-	case $$1 in docker) docker save --output $@.tar $$2 ;; *) $$1 push $$2 docker-archive:$@.tar ;; esac; \
+	case $$1 in docker) docker save --output $@.tar $$2 ;; *) $$1 push $$2 docker-archive:$@.tar ;; esac || \
+		{ echo "If the image is gone, build it again: make images"; exit 1; }; \
 	apptainer build --disable-cache $(SIF_OPTIONS) --force $@.new docker-archive:$@.tar; \
 	mv $@.new $@
 

@@ -25,8 +25,10 @@ case $1 in
         done
         image=$(cat "$here/image") || exit 1
         printf 'sha256:%s-%s-%s' "$name" "$environment" "$image" >"$file" ;;
-    push) test ! -e "${3#docker-archive:}" && printf %s "$2" >"${3#docker-archive:}" ;;
-    save) printf %s "$4" >"$3" ;;
+    push | save)
+        test ! -e "$here/image.gone" || exit 1
+        if [ "$1" = push ]; then image=$2 file=${3#docker-archive:}; else image=$4 file=$3; fi
+        test ! -e "$file" && printf %s "$image" >"$file" ;;
 esac
 """
 APPTAINER = """#!/bin/sh
@@ -165,6 +167,15 @@ def test_what_fails_leaves_the_last_image_and_nothing_else(clone):
     assert [clone.sif(name) for name in ENVIRONMENTS] == [
         f"sha256:docker-{name}-first" for name in ENVIRONMENTS
     ]
+
+
+@pytest.mark.parametrize("engine", ["docker", "podman"])
+def test_an_image_that_is_gone_is_to_be_built_again(clone, engine):
+    clone.make("images", f"ENGINE={engine}")
+    (clone.programs / "image.gone").touch()
+    result = clone.make("sif")
+    assert result.returncode
+    assert "build it again: make images" in result.stdout
 
 
 def test_what_a_kill_left_is_no_hindrance(clone):
