@@ -159,9 +159,13 @@ MISTAKES = [
         "weights.imagenet.vgg16.checksum",
         ["8 to 64 hexadecimal digits"],
     ),
-    ({"container_images": ""}, "container_images", ["'' is empty"]),
+    ({"container_images.pytorch": ""}, "container_images.pytorch", ["'' is empty"]),
     *(
-        ({"container_images": name}, "container_images", ["use only letters, digits"])
+        (
+            {"container_images.pytorch": name},
+            "container_images.pytorch",
+            ["use only letters, digits"],
+        )
         for name in ("my images", "a;b", "$(b)", "a{b}", "-a", "a\n", "a'b")
     ),
     ({"trainin": 1, "training.optimiser.beta_1": 2}, "training.optimiser.beta_1", ["too large"]),

@@ -229,6 +229,11 @@ MISTAKES = [
     ),
     ({"runs.a": {**VGG16, "model": "vgg61"}}, "runs.a.model", ["none of", "did you mean 'vgg16'?"]),
     (
+        {"container_images": {"pytorhc": "a.sif"}},
+        "container_images",
+        ["none of pytorch, tensorflow, analysis", "did you mean 'pytorch'?"],
+    ),
+    (
         {"runs.a": {**VGG16, "weights": "imagnet"}},
         "runs.a.weights",
         ["none of none, imagenet, synthetic", "no such file", "did you mean 'imagenet'?"],

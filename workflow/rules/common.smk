@@ -125,12 +125,14 @@ def scaled(amount):
     return lambda wildcards, attempt: amount * attempt
 
 
+# What the shell's PYTHONPATH names is not for the Python in a container. Apptainer reads this variable.
+os.environ.setdefault("APPTAINERENV_PYTHONPATH", "")
+
+
 def image(environment):
     """The container image of an environment: a local file, or one in a registry."""
     images = STUDY.config.container_images
-    return (
-        f"{images}-{environment}" if "://" in images else f"{images}/{environment}.sif"
-    )
+    return images.get(environment, f"images/{environment}.sif")
 
 
 def untracked_command(name, option, *values):

@@ -23,13 +23,14 @@ SHA256_FORM = r"^[0-9a-fA-F]{64}$"
 CHECKSUM_FORM = r"^[0-9a-fA-F]{8,64}$"
 URL_FORM = r"^https?://"
 # Snakemake puts the path of an image into a command without quotes.
-IMAGES_FORM = r"^[\w./~][\w./~:@+,=%-]*$"
+IMAGE_FORM = r"^[\w./~][\w./~:@+,=%-]*$"
 
 # cifar-10-binary.tar.gz of https://www.cs.toronto.edu/~kriz/cifar.html
 OFFICIAL_ARCHIVE = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
 
 Sha256 = Annotated[str, Field(pattern=SHA256_FORM)]
 Url = Annotated[str, Field(pattern=URL_FORM)]
+Image = Annotated[str, Field(min_length=1, pattern=IMAGE_FORM)]
 Seed = Annotated[Integer, Field(ge=0, le=2**32 - 1)]
 
 
@@ -206,10 +207,11 @@ class Config(Settings):
         "Each run is trained once per seed; it sets initial weights, sample order, augmentation and "
         "dropout.",
     )
-    container_images: Annotated[str, Field(min_length=1, pattern=IMAGES_FORM)] = setting(
-        "images",
-        "Where --sdm apptainer finds container images: a folder of .sif files, or a registry's "
-        "docker://host/name, to which -pytorch and so on are added.",
+    container_images: dict[Name, Image] = setting(
+        {},
+        "By environment (pytorch, tensorflow, analysis): the image that --sdm apptainer uses, a .sif "
+        "file, docker://host/name:tag, or docker://host/name@digest. Those not named are "
+        "images/<environment>.sif.",
     )
     dataset: Dataset = setting(Dataset, "Where the images come from, and how many are used.")
     weights: Weights = setting(Weights, "Where pretrained weights come from.")

@@ -25,6 +25,8 @@ _RUN_KEYS = {"framework", "model", "weights", "weights_sha256", "resume"}
 BACKENDS = sorted(
     path.parent.name for path in Path(__file__).parents[1].glob("backends/*/backend.py")
 )
+# Each has a file in envs/ and a container image.
+ENVIRONMENTS = [*BACKENDS, "analysis"]
 RESULTS = "results"
 
 
@@ -61,7 +63,9 @@ class Study:
         self.seeds = self.config.seeds
         self.runs = list(self.config.runs)
         self._check_files()
-        self._check_published_files()
+        published = [name for name, network in ARCHITECTURES.items() if network.published]
+        _check_names("weights.imagenet", self.config.weights.imagenet, published)
+        _check_names("container_images", self.config.container_images, ENVIRONMENTS)
         self._check_multipliers()
         self._training = {run: self._effective_training(run) for run in self.runs}
         for run in self.runs:
@@ -193,8 +197,7 @@ class Study:
 
     def _architecture(self, run: str) -> Architecture:
         model = self.model(run)
-        if model not in ARCHITECTURES:
-            raise InputError(f"config: runs.{run}.model: {_none_of(model, ARCHITECTURES)}")
+        _check_names(f"runs.{run}.model", [model], ARCHITECTURES)
         return ARCHITECTURES[model]
 
     def _check_files(self) -> None:
@@ -217,12 +220,6 @@ class Study:
         if reference:
             _check_braces("config: report.reference", reference)
 
-    def _check_published_files(self) -> None:
-        published = [name for name, network in ARCHITECTURES.items() if network.published]
-        for model in self.config.weights.imagenet:
-            if model not in published:
-                raise InputError(f"config: weights.imagenet: {_none_of(model, published)}")
-
     def _check_multipliers(self) -> None:
         """A run ignores those of no layer of its network; one of no network's layer is a mistake."""
         for prefix in self.config.training.learning_rate_multipliers:
@@ -236,8 +233,7 @@ class Study:
         """What the models cannot check."""
         settings, key = self.config.runs[run], f"config: runs.{run}"
         network = self._architecture(run)
-        if settings.framework not in BACKENDS:
-            raise InputError(f"{key}.framework: {_none_of(settings.framework, BACKENDS)}")
+        _check_names(f"runs.{run}.framework", [settings.framework], BACKENDS)
         _check_weights(f"{key}.weights", settings, network)
         training = self.training(run)
         _check_input_size(f"{key}.input_size", training.input_size, network)
@@ -271,6 +267,12 @@ def _is_file(path: str) -> bool:
 
 def _names_a_layer(prefix: str, network: Architecture) -> bool:
     return any(name.startswith(prefix) for name in network.weighted_layers())
+
+
+def _check_names(key: str, names: Iterable[str], known: Collection[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise InputError(f"config: {key}: {_none_of(name, known)}")
 
 
 def _check_braces(key: str, path: str) -> None:
