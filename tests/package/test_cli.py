@@ -20,9 +20,13 @@ cli.run(main, parser)
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess:
+    return run_program(PROGRAM, *arguments)
+
+
+def run_program(program: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-c", PROGRAM, *arguments],
-        env={"PYTHONPATH": str(SCRIPTS)},
+        [sys.executable, "-c", program, *arguments],
+        env={"PYTHONPATH": str(SCRIPTS), **variables},
         capture_output=True,
         text=True,
         check=False,
@@ -59,6 +63,25 @@ def test_a_missing_permission_is_one_line(argument):
     forbidden = "/sys/kernel/uevent_seqnum"  # which not even root may write
     paths = {"--output": "/dev/null", "--log": "/dev/null", argument: forbidden}
     check_that_it_fails_in_one_line(run(*(w for pair in paths.items() for w in pair)), forbidden)
+
+
+@pytest.mark.parametrize(
+    "allocation",
+    [
+        "bytearray(1 << 60)",
+        "__import__('numpy').ones(1 << 58, 'uint8')",
+        "__import__('pyarrow').allocate_buffer(1 << 60)",
+        "__import__('torch').empty(1 << 58)",
+        "__import__('tensorflow').zeros([1 << 30, 1 << 28])",
+    ],
+    ids=["Python", "NumPy", "Arrow", "PyTorch", "TensorFlow"],
+)
+def test_memory_that_ran_out_is_one_line_that_says_what_to_do(allocation):
+    program = f"from twinbench import cli; cli.run(lambda _: {allocation}, cli.parser(None))"
+    result = run_program(program, TF_CPP_MIN_LOG_LEVEL="3")
+    assert result.returncode == 1
+    line = result.stderr.splitlines()[-1]
+    assert "memory ran out" in line and "batch_size" in line and "Traceback" not in result.stderr
 
 
 def test_a_bug_keeps_its_traceback(tmp_path):

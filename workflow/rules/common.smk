@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 
 def workflow_folder():
@@ -35,6 +36,7 @@ from twinbench.config.models import Config
 from twinbench.config.reading import check_file
 from twinbench.config.study import BACKENDS, Study
 from twinbench.errors import InputError
+from twinbench.machine import memory_mb
 from twinbench.networks.architectures import ARCHITECTURES
 from twinbench.sources import imported_files
 
@@ -95,6 +97,20 @@ def backend_code(script, backend, *modules):
     return code(script, *names, environment=backend)
 
 
+# MB that a training, a pretraining or a parity measurement may take.
+TRAINING_MEMORY = 4000
+# Jobs on one machine share its memory, unless `--resources mem_mb=...` sets another sum. A profile cannot say this:
+# profiles/default would replace the `resources` of the other profiles, and limit a cluster's jobs too.
+if workflow.nodes is None:
+    workflow.global_resources.setdefault("mem_mb", memory_mb())
+MEMORY = workflow.global_resources.get("mem_mb").value  # None on a cluster
+if MEMORY and MEMORY < TRAINING_MEMORY:
+    logger.warning(
+        f"There are {MEMORY} MB of memory, and a training may need {TRAINING_MEMORY}: jobs run one at a time. If one "
+        "is killed, lower training.batch_size."
+    )
+
+
 def scaled(amount):
     """Memory or time of a job: as much again with each retry."""
     return lambda wildcards, attempt: amount * attempt
@@ -153,11 +169,13 @@ def runs_of(backend):
 
 
 def cores_for_each(jobs):
-    """Threads for each of so many jobs: side by side on equal shares they finish sooner than one after another
-    on all cores.
+    """Threads for each of so many trainings: side by side on equal shares they finish sooner than one after
+    another on all cores. No more run side by side than have memory.
 
     One where the number of cores is not known, on a cluster: there `set-threads` gives a job its cores.
     """
+    if MEMORY:
+        jobs = min(jobs, MEMORY // TRAINING_MEMORY)
     try:
         return max(1, workflow.cores // max(1, jobs))
     except WorkflowError:

@@ -24,6 +24,10 @@ _ADVICE = {
     errno.EACCES: "set the permissions",
     errno.EPERM: "set the permissions",
 }
+_NO_MEMORY = (
+    "memory ran out: lower training.batch_size, run fewer jobs at once (--resources mem_mb=..., on a "
+    "GPU training.jobs_per_gpu), or use a machine with more memory, then start again"
+)
 
 
 def parser(description: str | None, **options: type) -> argparse.ArgumentParser:
@@ -44,8 +48,8 @@ def add_settings(parser: argparse.ArgumentParser, model: type[Settings]) -> None
 def run(main: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser) -> None:
     """Call `main` with the parsed arguments and exit: 0, or 1 with the reason in one line.
 
-    What the user can fix gets one line: an `InputError`, a full disk, a missing permission. Any other
-    exception is a bug, so its traceback goes to the log as well.
+    What the user can fix gets one line: an `InputError`, a full disk, a missing permission, too little
+    memory. Any other exception is a bug, so its traceback goes to the log as well.
     """
     arguments = parser.parse_args()
     try:
@@ -55,15 +59,25 @@ def run(main: Callable[[argparse.Namespace], None], parser: argparse.ArgumentPar
     except InputError as error:
         log.error("error: %s", error)
         sys.exit(1)
-    except OSError as error:
-        if error.errno not in _ADVICE:
-            log.exception("unexpected error, please report it with this log")
-        else:
+    except Exception as error:
+        if _out_of_memory(error):
+            first_line = str(error).partition("\n")[0]
+            log.error("error: %s (%s: %s)", _NO_MEMORY, type(error).__name__, first_line)
+        elif isinstance(error, OSError) and error.errno in _ADVICE:
             log.error("error: %s; %s, then start again", error, _ADVICE[error.errno])
+        else:
+            log.exception("unexpected error, please report it with this log")
         sys.exit(1)
-    except Exception:
-        log.exception("unexpected error, please report it with this log")
-        sys.exit(1)
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out: for Python, NumPy or Arrow, for torch on a GPU or TensorFlow, or for torch
+    on a CPU, which has no class for that."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return (
+        bool(names & {"MemoryError", "OutOfMemoryError", "ResourceExhaustedError"})
+        or "cannot allocate memory" in str(error).lower()
+    )
 
 
 def _read_settings(arguments: argparse.Namespace) -> None:
