@@ -92,12 +92,22 @@ def _read_settings(arguments: argparse.Namespace) -> None:
         raise InputError(f"setting {key}: {first['msg']}") from None
 
 
+class _LogFile(logging.FileHandler):
+    """Where the file cannot be written, says so once in one line, not in a traceback for each message."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        self.setLevel(logging.CRITICAL + 1)
+        reason = sys.exc_info()[1]
+        log.warning("%s: %s: further messages are on standard error alone", self.name, reason)
+
+
 def _start_logging(path: Path | None) -> None:
     """Send messages to standard error and, where `path` is given, to that file, line by line."""
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(path, mode="w", encoding="utf-8"))
+        handlers.append(_LogFile(path, mode="w", encoding="utf-8"))
+        handlers[-1].name = str(path)
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=handlers
     )
