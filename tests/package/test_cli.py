@@ -58,6 +58,36 @@ def test_a_full_disk_is_one_line_in_the_log_too(tmp_path):
     assert (tmp_path / "log").read_text() == result.stderr
 
 
+def test_a_log_is_emptied_unless_another_process_writes_to_it(tmp_path):
+    path = tmp_path / "log"
+    path.write_text("an earlier start\n")
+    program = "from twinbench import cli; cli.run(lambda _: {}, cli.parser(None))"
+    command = [sys.executable, "-c", program.format("(cli.log.info('first'), input())")]
+    first = subprocess.Popen(
+        [*command, "--log", str(path)],
+        env={"PYTHONPATH": str(SCRIPTS)},
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    first.stderr.readline()  # its message is written
+    run_program(program.format("cli.log.info('second')"), "--log", str(path))
+    first.communicate("\n")
+    assert [line.split()[-1] for line in path.read_text().splitlines()] == ["first", "second"]
+    run_program(program.format("cli.log.info('third')"), "--log", str(path))
+    assert [line.split()[-1] for line in path.read_text().splitlines()] == ["third"]
+
+
+def test_a_log_that_cannot_be_written_is_one_line_and_ends_nothing():
+    program = "[cli.log.info('message %d', n) for n in (1, 2, 3)]"
+    program = f"from twinbench import cli; cli.run(lambda _: {program}, cli.parser(None))"
+    result = run_program(program, "--log", "/dev/full")
+    assert result.returncode == 0
+    first, warning, *others = result.stderr.splitlines()
+    assert "message 1" in first and len(others) == 2
+    assert "/dev/full" in warning and "No space left on device" in warning
+
+
 @pytest.mark.parametrize("argument", ["--output", "--log"])
 def test_a_missing_permission_is_one_line(argument):
     forbidden = "/sys/kernel/uevent_seqnum"  # which not even root may write

@@ -48,6 +48,34 @@ def test_history_predictions_and_provenance_hold_what_the_analysis_reads(tmp_pat
     assert not list(tmp_path.glob(".checkpoint*"))
 
 
+def test_a_disk_that_is_full_at_any_file_loses_nothing(
+    tmp_path, run_script, limit_file_size, caplog
+):
+    job = make_job(epochs=1)
+    undisturbed, disturbed = (tmp_path / name for name in ("undisturbed", "disturbed"))
+    for folder in (undisturbed, disturbed):
+        folder.mkdir()
+    assert run_script("train.py", training_arguments(job, "pytorch", undisturbed)) == 0
+    arguments = training_arguments(job, "pytorch", disturbed)
+    # By the largest size of a file that fits. Each start gets as far as the first that does not.
+    for size, steps, name in (
+        (0, 0, ".lock-run"),
+        (30, 0, "events.out"),
+        (300, 2, ".checkpoint-run"),
+        (1000, 0, "predictions.parquet"),
+        (10_000, 0, "model.safetensors"),
+    ):
+        caplog.clear()
+        with limit_file_size(size):
+            assert run_script("train.py", [*arguments, "--checkpoint-steps", str(steps)]) == 1
+        (line,) = [text for text in caplog.messages if text.startswith("error: ")]
+        assert "File too large" in line and f"{disturbed}/" in line and name in line
+        assert not list(disturbed.rglob("*unfinished*"))
+    assert run_script("train.py", arguments) == 0
+    for name in ("predictions.parquet", "model.safetensors"):
+        assert (disturbed / name).read_bytes() == (undisturbed / name).read_bytes(), name
+
+
 @pytest.fixture
 def unusable_gpu(tmp_path, monkeypatch):
     """A GPU that the driver lists and no framework can use."""

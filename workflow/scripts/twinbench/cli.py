@@ -2,9 +2,11 @@
 
 import argparse
 import errno
+import fcntl
 import logging
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -93,12 +95,19 @@ def _read_settings(arguments: argparse.Namespace) -> None:
 
 
 class _LogFile(logging.FileHandler):
-    """Where the file cannot be written, says so once in one line, not in a traceback for each message."""
+    """Empties the file, unless another process writes to it: a second start that is refused adds to its
+    log. Where the file cannot be written, says so in one line, not in a traceback for each message."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, mode="a", encoding="utf-8")
+        with suppress(OSError):  # of another process, or of a file system without locks
+            fcntl.flock(self.stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.stream.truncate(0)
 
     def handleError(self, record: logging.LogRecord) -> None:
         self.setLevel(logging.CRITICAL + 1)
         reason = sys.exc_info()[1]
-        log.warning("%s: %s: further messages are on standard error alone", self.name, reason)
+        log.warning("%s: %s: messages go to standard error alone", self.baseFilename, reason)
 
 
 def _start_logging(path: Path | None) -> None:
@@ -106,8 +115,7 @@ def _start_logging(path: Path | None) -> None:
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(_LogFile(path, mode="w", encoding="utf-8"))
-        handlers[-1].name = str(path)
+        handlers.append(_LogFile(path))
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=handlers
     )

@@ -15,7 +15,15 @@ from twinbench.errors import InputError
 _BLOCK = 1 << 20
 _UNFINISHED = ".unfinished-"
 # What a disk may refuse; libraries report it as errors of their own, some by the text alone.
-_REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
+_REFUSALS = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EIO,
+)
 
 
 @contextmanager
