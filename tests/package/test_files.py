@@ -64,7 +64,7 @@ def test_a_full_disk_is_an_error_that_names_the_file_whatever_library_writes(
     path = tmp_path / "result.keras"
     with (
         limit_file_size(1000),
-        pytest.raises(OSError, match="result.keras") as caught,
+        pytest.raises(OSError, match=r"result\.keras") as caught,
         written_atomically(path) as temporary,
     ):
         WRITERS[library](temporary)

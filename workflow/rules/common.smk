@@ -97,9 +97,10 @@ def backend_code(script, backend, *modules):
     return code(script, *names, environment=backend)
 
 
-# MB that a training, a pretraining or a parity measurement may take.
+# MB of a training or a pretraining. Measured, as peaks on two threads in float32 with batches of 128: 2.4 GB for
+# AlexNet for 32x32 pixels, 3.3 GB for AlexNet at 128, 3.1 GB for VGG16 at 64; 0.2 GB more for 60,000 images.
 TRAINING_MEMORY = 4000
-# Jobs on one machine share its memory, unless `--resources mem_mb=...` sets another sum. A profile cannot say this:
+# Jobs on one machine share its memory, unless `--resources` sets another sum. A profile cannot say this:
 # profiles/default would replace the `resources` of the other profiles, and limit a cluster's jobs too.
 if workflow.nodes is None:
     workflow.global_resources.setdefault("mem_mb", memory_mb())

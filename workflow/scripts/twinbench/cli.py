@@ -104,7 +104,7 @@ class _LogFile(logging.FileHandler):
             fcntl.flock(self.stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self.stream.truncate(0)
 
-    def handleError(self, record: logging.LogRecord) -> None:
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, logging's name
         self.setLevel(logging.CRITICAL + 1)
         reason = sys.exc_info()[1]
         log.warning("%s: %s: messages go to standard error alone", self.baseFilename, reason)

@@ -51,7 +51,7 @@ def written_atomically(path: Path | str) -> Iterator[Path]:
 
 @contextmanager
 def errors_name(path: Path) -> Iterator[None]:
-    """Within the block, what the disk refuses is an `OSError` that names `path`, whatever library wrote."""
+    """Within the block, what a disk refuses is an `OSError` with `path`, whatever library wrote."""
     try:
         yield
     except Exception as error:
