@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import time
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -74,6 +75,24 @@ def test_a_disk_that_is_full_at_any_file_loses_nothing(
     assert run_script("train.py", arguments) == 0
     for name in ("predictions.parquet", "model.safetensors"):
         assert (disturbed / name).read_bytes() == (undisturbed / name).read_bytes(), name
+
+
+@pytest.mark.parametrize(("hours_ahead", "trained"), [(1, False), (0.01, True)])
+def test_a_clock_that_went_back_loses_no_training(
+    tmp_path, run_script, caplog, hours_ahead, trained
+):
+    """Found at the start or, if it happened later, at the end: Snakemake would delete the outputs."""
+    caplog.set_level("INFO")
+    arguments = training_arguments(make_job(), "pytorch", tmp_path)
+    train, now = tmp_path / "train.safetensors", time.time()
+    os.utime(train, (now, now + 3600 * hours_ahead))
+    assert run_script("train.py", [*arguments, "--checkpoint-steps", "1"]) == 1
+    (line,) = [text for text in caplog.messages if text.startswith("error: ")]
+    assert str(train) in line and "set the clock" in line
+    assert bool(list(tmp_path.glob(".checkpoint*"))) == trained
+    os.utime(train, (now, now))
+    assert run_script("train.py", arguments) == 0
+    assert ("resumed from the checkpoint" in caplog.text) == trained
 
 
 @pytest.fixture

@@ -100,6 +100,7 @@ class _LogFile(logging.FileHandler):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, mode="a", encoding="utf-8")
+        assert self.stream is not None  # it is opened at once
         with suppress(OSError):  # of another process, or of a file system without locks
             fcntl.flock(self.stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self.stream.truncate(0)
