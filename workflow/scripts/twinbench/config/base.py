@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 from pydantic_core import PydanticCustomError
 
-NAME_FORM = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
+NAME_FORM = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$"
 
 
 def _number(value: object) -> object:

@@ -11,7 +11,7 @@ from twinbench.config.base import NAME_FORM
 from twinbench.config.models import CHECKSUM_FORM, IMAGES_FORM, SHA256_FORM, URL_FORM
 
 FORMS = {
-    NAME_FORM: "use only letters, digits, - and _, and begin with a letter or digit",
+    NAME_FORM: "use only letters, digits, - and _, 100 at most, and begin with a letter or digit",
     SHA256_FORM: "a SHA-256 has 64 hexadecimal digits",
     CHECKSUM_FORM: "give 8 to 64 hexadecimal digits",
     IMAGES_FORM: "use only letters, digits and . / ~ : @ + , = % _ -",
