@@ -132,6 +132,20 @@ def test_a_broken_connection_is_reported_and_the_next_call_completes(server, url
         assert server.requests == [None, f"bytes={SIZE // 2}-"]
 
 
+def test_a_full_disk_names_the_file_and_the_next_call_completes(
+    server, url, path, limit_file_size, monkeypatch
+):
+    monkeypatch.setattr(downloading, "_BLOCK", 1000)
+    partial = path.with_name("archive.tar.gz.partial")
+    with limit_file_size(10_000), pytest.raises(OSError, match="too large") as caught:
+        download(f"{url}/file", path, SHA256, ADVICE, pauses=[100])
+    assert caught.value.filename == str(partial)
+    held = partial.stat().st_size
+    download(f"{url}/file", path, SHA256, ADVICE)
+    assert server.requests == [None, f"bytes={held}-"]
+    assert path.read_bytes() == CONTENT
+
+
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [

@@ -30,6 +30,18 @@ def test_a_librarys_file_comes_back_exactly(tmp_path, library):
         assert np.array_equal(value[..., : WEIGHTS[name].shape[-1]], WEIGHTS[name]), name
 
 
+@EACH_FORMAT
+def test_a_disk_that_is_full_at_any_byte_is_an_error(tmp_path, library, limit_file_size):
+    path = tmp_path / "file"
+    library.write_published(path, NETWORK, WEIGHTS)
+    size = path.stat().st_size
+    for limit in (0, 100, size // 2, size - 100, size - 1):
+        path.unlink(missing_ok=True)
+        with limit_file_size(limit), pytest.raises(OSError, match=str(path)):
+            library.write_published(path, NETWORK, WEIGHTS)
+        assert list(tmp_path.iterdir()) == []
+
+
 def test_a_librarys_file_has_the_librarys_names(tmp_path):
     torchvision_files.write_published(tmp_path / "file.pth", NETWORK, WEIGHTS)
     assert "features.0.weight" in torch.load(tmp_path / "file.pth", weights_only=True)

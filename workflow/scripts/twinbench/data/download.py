@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from twinbench.errors import InputError
-from twinbench.files import verify_checksum
+from twinbench.files import errors_name, verify_checksum
 
 log = logging.getLogger(__name__)
 
@@ -142,7 +142,7 @@ def _fetch(url: str, partial: Path) -> None:
         start = _first_byte(response)
         if start not in (0, held):
             raise http.client.HTTPException(f"the server sent bytes from {start}, not {held}")
-        with partial.open("ab" if start else "wb") as file:
+        with errors_name(partial), partial.open("ab" if start else "wb") as file:
             _copy(response, file, start)
 
 

@@ -118,9 +118,9 @@ class CheckpointStore:
         try:
             with written_atomically(self.path) as temporary:
                 save_file(tensors, temporary, metadata)
-        except (OSError, SafetensorError) as error:
+        except OSError as error:
             raise InputError(
-                f"{self.path}: the checkpoint could not be written ({error}); "
+                f"{self.path}: the checkpoint could not be written ({error.strerror}); "
                 "make room or set permissions, then start again: the one before it is untouched"
             ) from error
 

@@ -114,7 +114,8 @@ def _array(tensor: h5py.Dataset) -> np.ndarray:
 def write_published(path: Path, architecture: Architecture, weights: Weights) -> None:
     """Write weights as the network's class in `keras.applications` loads them; the head is left out."""
     names = layer_names(architecture)
-    with written_atomically(path) as temporary, h5py.File(temporary, "w") as file:
+    buffer = io.BytesIO()  # HDF5 crashes the process where it writes to a disk that is full
+    with h5py.File(buffer, "w") as file:
         file.attrs["layer_names"] = [name.encode() for _, name in names]
         file.attrs["backend"] = b"tensorflow"
         file.attrs["keras_version"] = b"1.2.0"  # the version of the layout, as in the original
@@ -124,6 +125,8 @@ def write_published(path: Path, architecture: Architecture, weights: Weights) ->
             group.attrs["weight_names"] = [tensor.encode() for tensor in tensors]
             group[tensors[0]] = weights[f"{layer}/kernel"]
             group[tensors[1]] = weights[f"{layer}/bias"]
+    with written_atomically(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def layer_names(architecture: Architecture) -> list[tuple[str, str]]:
