@@ -9,15 +9,15 @@ TEST_PROCESSES ?= 2
 # Whether TensorFlow is installed for GPUs too: where there is an NVIDIA driver. GPU=yes and GPU=no decide otherwise.
 GPU ?= $(if $(shell command -v nvidia-smi 2>/dev/null)$(wildcard /proc/driver/nvidia/version /usr/lib/wsl/lib/nvidia-smi),yes,no)
 
-# For containers, see docs/clusters.md.
-ENGINE ?= $(firstword $(foreach engine,docker podman buildah,$(if $(shell command -v $(engine)),$(engine))))
-BASE ?= python:3.11-slim-bookworm
+# For containers, see docs/clusters.md. ENGINE is the first that answers: a docker client without its daemon does not.
+ENGINE ?= $(shell for engine in docker podman buildah; do $$engine info >/dev/null 2>&1 && echo $$engine && break; done)
+BASE ?=
 BUILD_OPTIONS ?=
 SIF_OPTIONS ?=
 ENVIRONMENTS := pytorch tensorflow analysis
 IMAGE := localhost/twinbench
 
-.PHONY: demo test test-slow bench test-slurm test-containers images sif lint lint-images format generate lock clean
+.PHONY: demo test test-slow bench test-slurm test-containers images sif lint lint-images format generate lock clean FORCE
 
 demo: .venv  ## the whole study on synthetic images, offline, in minutes
 	snakemake --cores all --quiet host reason --configfile config/demo.yaml
@@ -40,20 +40,41 @@ test-containers: .venv/installed-dev  ## the study with --sdm apptainer, alone a
 	@command -v apptainer >/dev/null || { echo "Apptainer is not installed here: see apptainer.org"; exit 1; }
 	python -m pytest tests/cluster -m containers
 
-images: $(ENVIRONMENTS:%=image-%)  ## a container image of each environment, with docker, podman or buildah
+images: $(ENVIRONMENTS:%=images/%.id)  ## a container image of each environment, with docker, podman or buildah
 
-image-%:
-	@test -n "$(ENGINE)" || { echo "none of docker, podman and buildah is installed here"; exit 1; }
-	$(ENGINE) build $(BUILD_OPTIONS) --build-arg BASE=$(BASE) --build-arg ENVIRONMENT=$* --tag $(IMAGE)-$* --file envs/Containerfile envs
+# The engine and the image that it built; changed only when the image is, so that its SIF follows it. The engine's cache
+# knows what to build again: `make images` always asks it, and `make sif` where one of these is given.
+ASKED = $(filter images,$(MAKECMDGOALS))$(filter command environment,$(foreach name,ENGINE BASE BUILD_OPTIONS,$(origin $(name))))
+images/%.id: envs/Containerfile envs/%.yaml envs/requirements.lock
+	@mkdir -p $(@D)
+	@set -e; engine=$(ENGINE); \
+	test -n "$$engine" || { echo "No container engine answers here: start docker, or install podman or buildah"; exit 1; }; \
+	echo "Building $(IMAGE)-$* with $$engine"; \
+	BUILDAH_LAYERS=true BUILDX_NO_DEFAULT_ATTESTATIONS=1 $$engine build $(BUILD_OPTIONS) \
+		$(BASE:%=--build-arg BASE=%) --build-arg ENVIRONMENT=$* \
+		$(patsubst %,--label org.opencontainers.image.%,$(LABELS) title=twinbench-$*) \
+		--iidfile $@.new --tag $(IMAGE)-$* --file envs/Containerfile envs; \
+	grep -qsf $@.new $@ || echo "$$engine $$(cat $@.new)" >$@; \
+	rm $@.new
+$(if $(ASKED),$(eval $(ENVIRONMENTS:%=images/%.id): FORCE))
+FORCE:
+
+# The revision is that of the image's recipe, since a commit of anything else changes no image.
+REVISION = $(shell git log -1 --format=%H -- envs 2>/dev/null)$(if $(shell git status --porcelain -- envs 2>/dev/null),-dirty)
+SOURCE = $(shell git config remote.origin.url | sed -n 's|^git@\([^:]*\):|https://\1/|; s|^https://\([^/]*@\)*|https://|p')
+CITATION = $(shell sed -n 's/^$(1): //p' CITATION.cff)
+LABELS = $(addprefix version=,$(call CITATION,version)) $(addprefix licenses=,$(call CITATION,license)) \
+	$(addprefix revision=,$(REVISION)) $(addprefix source=,$(SOURCE))
 
 sif: $(ENVIRONMENTS:%=images/%.sif)  ## those images as files for apptainer, in images/
 
-images/%.sif: envs/Containerfile envs/%.yaml envs/requirements.lock
-	@mkdir -p $(@D)
-	rm -f $@.tar
-	$(if $(filter docker,$(ENGINE)),docker save --output $@.tar,$(ENGINE) push) $(IMAGE)-$*$(if $(filter docker,$(ENGINE)),, docker-archive:$@.tar)
-	apptainer build $(SIF_OPTIONS) --force $@ docker-archive:$@.tar
-	rm $@.tar
+images/%.sif: images/%.id
+	@set -e; trap 'rm -f $@.tar $@.new' EXIT; trap 'exit 1' INT TERM; set -- $$(cat $<); rm -f $@.tar; \
+	echo "Turning $(IMAGE)-$* of $$1 into $@"; \
+	case $$1 in docker) docker save --output $@.tar $$2 ;; *) $$1 push $$2 docker-archive:$@.tar ;; esac || \
+		{ echo "If the image is gone, build it again: make images"; exit 1; }; \
+	apptainer build --disable-cache $(SIF_OPTIONS) --force $@.new docker-archive:$@.tar; \
+	mv $@.new $@
 
 lint: .venv/installed-dev  ## formatting, lint, types and the layers of the package
 	ruff format --check . && ruff check . && snakefmt --check Snakefile workflow

@@ -165,6 +165,7 @@ def _content(path: Path) -> object:
         facts = json.loads(path.read_text())
         # Slurm's jobs get devices that stand in for GPUs, and note that they could not use them.
         del facts["device_note"]
+        del facts["versions"]["python"]  # an image has that of its base
         return {key: value for key, value in facts.items() if not TIMES.search(key)}
     if path.suffix == ".keras":
         # The rest holds the date, and names objects by their addresses in memory.

@@ -205,7 +205,7 @@ def test_comparisons_are_read_back_as_they_were_written(tmp_path, runs):
     pairs = compare(tmp_path, runs, images=50)
     comparisons.write(pairs, tmp_path / "comparisons.csv")
     # As text, in which NaN equals itself.
-    assert str(comparisons.read(tmp_path / "comparisons.csv")) == str(pairs)
+    assert str(comparisons.read(tmp_path / "comparisons.csv", list(runs))) == str(pairs)
 
 
 def test_the_default_study_has_one_planned_contrast_and_five_confounded_pairs(tmp_path):

@@ -55,7 +55,7 @@ def test_metrics_come_from_predictions_history_and_provenance(tmp_path):
     fake.edit_provenance("pytorch-scratch", selected_epoch=3)
     row = metrics.evaluate(fake.models).iloc[0]
     found = read_predictions(fake.folder("pytorch-scratch") / "predictions.parquet")
-    history = read_history(fake.folder("pytorch-scratch") / "history.csv")
+    history = read_history(fake.folder("pytorch-scratch") / "history.csv", 8)
     assert row["test_accuracy"] == np.mean(found.logits.argmax(axis=1) == found.labels)
     assert row["accuracy_low"] < row["test_accuracy"] < row["accuracy_high"]
     assert row["validation_accuracy"] == history["validation_accuracy"][2]

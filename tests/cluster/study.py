@@ -12,7 +12,9 @@ STUDY = TINY | {
     # One pretraining is enough to see.
     "runs": PRETRAINED
     | {"tensorflow-pretrained": PRETRAINED["tensorflow-pretrained"] | {"weights": "none"}},
-    "container_images": str(ROOT / "images"),
+    "container_images": {
+        name: str(ROOT / "images" / f"{name}.sif") for name in ("pytorch", "tensorflow", "analysis")
+    },
 }
 # Trainings and what is concluded from them; figures and report are no different on a cluster.
 TARGET = "results/tiny/comparisons.csv"

@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from slurm import missing_programs, running_slurm
@@ -14,12 +15,19 @@ pytestmark = pytest.mark.containers
 CONTAINERS = ("--sdm", "apptainer")
 
 
+def hostile_pythonpath(folder: Path) -> dict[str, str]:
+    """A PYTHONPATH whose safetensors, which jobs need and Snakemake does not, is none."""
+    (folder / "safetensors.py").write_text('raise SystemExit("of the shell\'s PYTHONPATH")\n')
+    return {"PYTHONPATH": str(folder)}
+
+
 @pytest.fixture(scope="module", params=["alone", "on Slurm"])
 def contained(request, tmp_path_factory) -> Workplace:
     """A finished run in containers."""
     if shutil.which("apptainer") is None:
         pytest.fail("apptainer is not installed here: see apptainer.org")
     place = copy_narrow_project(tmp_path_factory.mktemp("contained"))
+    place = replace(place, variables=hostile_pythonpath(tmp_path_factory.mktemp("python")))
     if request.param == "alone":
         status = start(place, *LOCAL, *CONTAINERS).wait(1800)
     elif missing_programs():
@@ -27,7 +35,8 @@ def contained(request, tmp_path_factory) -> Workplace:
     else:
         with running_slurm(tmp_path_factory.mktemp("slurm")) as slurm:
             arguments = (*SLURM, *CONTAINERS, "--slurm-keep-successful-logs")
-            status = start(replace(place, variables=slurm.variables), *arguments).wait(1800)
+            variables = place.variables | slurm.variables
+            status = start(replace(place, variables=variables), *arguments).wait(1800)
     assert status == 0, log(place)[-5000:]
     return place
 
@@ -41,3 +50,12 @@ def test_every_job_ran_in_its_image(contained):
     messages += "".join(p.read_text() for p in contained.results.glob("logs/slurm/**/*.log"))
     for environment in ("pytorch", "tensorflow", "analysis"):
         assert f"Activating singularity image {ROOT / 'images' / environment}.sif" in messages
+
+
+def test_jobs_leave_nothing_beside_the_results(contained, local):
+    """Libraries' caches, for example: the working directory is the home of jobs in containers."""
+    assert names(contained) == names(local)
+
+
+def names(place: Workplace) -> set[str]:
+    return {path.name for path in place.folder.iterdir()}

@@ -131,6 +131,7 @@ MISTAKES = [
     ({"study": 5}, "study", ["5 is a number", NOT_TEXT]),
     ({"study": None}, "study", ["nothing instead of text"]),
     ({"study": "../elsewhere"}, "study", ["'../elsewhere'", "only letters, digits, - and _"]),
+    ({"study": "a" * 101}, "study", ["only letters, digits, - and _, 100 at most"]),
     ({"study": "cifar10\n"}, "study", ["only letters, digits, - and _"]),
     (
         {"report.title": datetime.date(2026, 7, 1)},
@@ -145,14 +146,27 @@ MISTAKES = [
     ({"dataset.url": []}, "dataset.url", ["empty"]),
     ({"dataset.url": 5}, "dataset.url.0", ["5 is a number", NOT_TEXT]),
     ({"dataset.limit": 3}, "dataset.limit", ["at least 20"]),
+    ({"study": "a" * 300}, "study", ["is too long; give at most 100 characters"]),
+    ({"runs": {"a" * 300: RUN}}, "runs", ["is too long; give at most 100 characters"]),
+    ({"report.title": "a\0b"}, "report.title", ["'a\\x00b' holds a character", "remove it"]),
+    ({"report.title": "\ud800"}, "report.title", ["'\\ud800' holds a character"]),
+    ({"dataset.url": ["http://a\0b"]}, "dataset.url", ["holds a character"]),
+    ({"training.epochs": 10**21}, "training.epochs", ["too large", "at most 100000"]),
+    ({"training.input_size": 10**9}, "training.input_size", ["too large", "at most 1024"]),
+    ({"training.jobs_per_gpu": 10**8}, "training.jobs_per_gpu", ["too large", "at most 32"]),
+    ({"weights.synthetic": {"images": 10**9}}, "weights.synthetic.images", ["too large"]),
     (
         {"weights.imagenet": {"vgg16": {"url": "https://host", "checksum": "x"}}},
         "weights.imagenet.vgg16.checksum",
         ["8 to 64 hexadecimal digits"],
     ),
-    ({"container_images": ""}, "container_images", ["'' is empty"]),
+    ({"container_images.pytorch": ""}, "container_images.pytorch", ["'' is empty"]),
     *(
-        ({"container_images": name}, "container_images", ["use only letters, digits"])
+        (
+            {"container_images.pytorch": name},
+            "container_images.pytorch",
+            ["use only letters, digits"],
+        )
         for name in ("my images", "a;b", "$(b)", "a{b}", "-a", "a\n", "a'b")
     ),
     ({"trainin": 1, "training.optimiser.beta_1": 2}, "training.optimiser.beta_1", ["too large"]),
@@ -296,6 +310,22 @@ FILE_MISTAKES = [
     (b"study: a\0\n", 1, "", ["not readable as YAML"]),
     ("training:\n\tepochs: 1\n", 2, "", ["not valid YAML"]),
     ("a: &a [*a]\n", 1, "", ["an alias stands within its own value"]),
+    ("report:\n  title: 2026-99-99\n", 2, "", ["'2026-99-99' is a date", "put it in quotes"]),
+    (f"seeds: [{'9' * 5000}]\n", 1, "", ["is a number to YAML, but not a valid one"]),
+    (f'{{"seeds": [{"9" * 5000}]}}', 1, "", ["is a number to YAML, but not a valid one"]),
+    ("seeds: [!!int one]\n", 1, "", ["'one' is a number to YAML, but not a valid one"]),
+    ("study: !!bool perhaps\n", 1, "", ["'perhaps' is a truth value to YAML"]),
+    ("study: !!timestamp x\n", 1, "", ["'x' is a date to YAML"]),
+    ("study: a\ntraining: {<<: 5}\n", 2, "training", ["a number instead of a group"]),
+    ("study: !mine a\n", 1, "", ["not valid YAML (could not determine a constructor"]),
+    ("study: !!binary ü\n", 1, "", ["not valid YAML (failed to convert"]),
+    (
+        "title: !!python/object/apply:os.system ['touch executed']\n",
+        1,
+        "",
+        ["could not determine a constructor for the tag"],
+    ),
+    ("study: =\n", 1, "", ["could not determine a constructor"]),
     ("study: a\ntraining: &b {head: *b}\n", 2, "", ["an alias stands within its own value"]),
 ]
 
@@ -325,7 +355,6 @@ def test_a_mistake_in_a_file_is_one_line_with_line_and_key(check, text, line, pa
         '{\n\t"study": "a",\n\t"training": {"epochs": 3, "learning_rate": 1e-3}\n}\n',
         "a: &a [1]\nb: [*a, *a]\nc: {a: *a}\n",
         "__use_yte__: true\ntraining: ?group\nseeds: ['?seed']\n",
-        "title: !!python/object/apply:os.system [exit]\n",
     ],
 )
 def test_what_a_file_may_hold(check, text):

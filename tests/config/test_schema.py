@@ -77,9 +77,9 @@ def test_every_key_has_a_description(validator):
 def test_limits_have_their_names_of_json_schema(validator):
     known = {
         *("$ref", "additionalProperties", "anyOf", "default", "description", "enum", "items"),
-        *("exclusiveMaximum", "exclusiveMinimum", "maximum", "minimum", "minItems", "minLength"),
-        *("minProperties", "pattern", "patternProperties", "properties", "propertyNames", "type"),
-        "uniqueItems",
+        *("exclusiveMaximum", "exclusiveMinimum", "maximum", "maxLength", "minimum", "minItems"),
+        *("minLength", "minProperties", "pattern", "patternProperties", "properties"),
+        *("propertyNames", "type", "uniqueItems"),
     }
     for group in [validator.schema, *validator.schema["$defs"].values()]:
         for part in group["properties"].values():

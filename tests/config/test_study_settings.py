@@ -229,6 +229,11 @@ MISTAKES = [
     ),
     ({"runs.a": {**VGG16, "model": "vgg61"}}, "runs.a.model", ["none of", "did you mean 'vgg16'?"]),
     (
+        {"container_images": {"pytorhc": "a.sif"}},
+        "container_images",
+        ["none of pytorch, tensorflow, analysis", "did you mean 'pytorch'?"],
+    ),
+    (
         {"runs.a": {**VGG16, "weights": "imagnet"}},
         "runs.a.weights",
         ["none of none, imagenet, synthetic", "no such file", "did you mean 'imagenet'?"],
@@ -274,6 +279,21 @@ MISTAKES = [
         ["protocol: harmonised"],
     ),
     ({"dataset.archive": "no.tar.gz"}, "dataset.archive", ["no file 'no.tar.gz'"]),
+    ({"dataset.archive": "a" * 5000}, "dataset.archive", ["no file 'aaa"]),
+    ({"report.reference": "a" * 5000}, "report.reference", ["no file 'aaa"]),
+    ({"runs.a": {**VGG16, "weights": "a" * 5000}}, "runs.a.weights", ["no such file; give one of"]),
+    (
+        {"runs.a": {**VGG16, "weights": "/dev/zero"}},
+        "runs.a.weights",
+        ["no such file; give one of"],
+    ),
+    (
+        {
+            "runs.a": {**VGG16, "weights": "/proc/self/mem"}
+        },  # which nobody can read at its beginning
+        "runs.a.weights",
+        ["'/proc/self/mem' cannot be read (Input/output error)"],
+    ),
     (
         {"dataset.archive": "no.tar.gz", "dataset.source": "synthetic"},
         "dataset.archive",

@@ -36,9 +36,9 @@ class Handler(BaseHTTPRequestHandler):
             return
         self.send_response(206 if start else 200)
         if start and fault != "silent":
-            first = start + (fault == "shifted")
+            first = "9" * 5000 if fault == "endless" else start + (fault == "shifted")
             self.send_header("Content-Range", f"bytes {first}-{SIZE - 1}/{SIZE}")
-        self.send_header("Content-Length", str(SIZE - start))
+        self.send_header("Content-Length", "many" if fault == "lengthless" else str(SIZE - start))
         self.end_headers()
         broken = fault in ("cut", "reset") and len(self.server.requests) == 1
         end = SIZE // 2 if broken else None
@@ -109,8 +109,9 @@ def test_a_download_arrives_whole_and_logs_its_progress(url, path, caplog, monke
         ("file", bytes(SIZE + 1), [f"bytes={SIZE + 1}-", None]),
         ("rangeless", CONTENT[:1000], ["bytes=1000-"]),
         ("rangeless", bytes(SIZE + 1), [f"bytes={SIZE + 1}-"]),
+        ("lengthless", CONTENT[:1000], ["bytes=1000-"]),
     ],
-    ids=["resumes", "wrong", "too long", "no ranges", "no ranges, too long"],
+    ids=["resumes", "wrong", "too long", "no ranges", "no ranges, too long", "no length"],
 )
 def test_a_download_resumes_or_starts_over(server, url, path, partial, kind, held, requests):
     partial.write_bytes(held)
@@ -131,12 +132,27 @@ def test_a_broken_connection_is_reported_and_the_next_call_completes(server, url
         assert server.requests == [None, f"bytes={SIZE // 2}-"]
 
 
+def test_a_full_disk_names_the_file_and_the_next_call_completes(
+    server, url, path, limit_file_size, monkeypatch
+):
+    monkeypatch.setattr(downloading, "_BLOCK", 1000)
+    partial = path.with_name("archive.tar.gz.partial")
+    with limit_file_size(10_000), pytest.raises(OSError, match="too large") as caught:
+        download(f"{url}/file", path, SHA256, ADVICE, pauses=[100])
+    assert caught.value.filename == str(partial)
+    held = partial.stat().st_size
+    download(f"{url}/file", path, SHA256, ADVICE)
+    assert server.requests == [None, f"bytes={held}-"]
+    assert path.read_bytes() == CONTENT
+
+
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [
         ("missing", "HTTP 404 Not Found"),
         ("shifted", "the server sent bytes from 1001, not 1000"),
         ("silent", "the server sent a part without saying which"),
+        ("endless", "the server sent a part without saying which"),
     ],
 )
 def test_a_wrong_answer_is_reported_and_leaves_the_partial_alone(url, path, partial, kind, reason):

@@ -77,7 +77,8 @@ from twinbench.backends.tensorflow import parity as tensorflow
 from twinbench.networks import weights
 from twinbench.networks.architectures import ARCHITECTURES
 from twinbench.parity.measuring import measure_library
-job = make_job(ARCHITECTURES["vgg19"], pretrained=weights.read(Path("vgg19.safetensors")))
+vgg19 = ARCHITECTURES["vgg19"]
+job = make_job(vgg19, pretrained=weights.read(Path("vgg19.safetensors"), vgg19))
 rest = (job, tensorflow.ParityBackend, tensorflow.library_reference, Path("vgg19.h5"))
 first, second = measure_library(*rest), measure_library(job, pytorch.ParityBackend, None, None)
 print(json.dumps({

@@ -19,10 +19,10 @@ cli.run(main, parser)
 """
 
 
-def run(*arguments: str, code: str = PROGRAM) -> subprocess.CompletedProcess:
+def run(*arguments: str, code: str = PROGRAM, **variables: str) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
-        env={"PYTHONPATH": str(SCRIPTS)},
+        env={"PYTHONPATH": str(SCRIPTS), **variables},
         capture_output=True,
         text=True,
         check=False,
@@ -52,6 +52,36 @@ def test_a_full_disk_is_one_line_in_the_log_too(tmp_path):
     result = run("--output", "/dev/full", "--log", str(tmp_path / "log"))
     check_that_it_fails_in_one_line(result, "No space left on device")
     assert (tmp_path / "log").read_text() == result.stderr.replace(" -c: ", " ")
+
+
+def test_a_log_is_emptied_unless_another_process_writes_to_it(tmp_path):
+    path = tmp_path / "log"
+    path.write_text("an earlier start\n")
+    program = "from twinbench import cli; cli.run(lambda _: {}, cli.parser(None))"
+    command = [sys.executable, "-c", program.format("(cli.log.info('first'), input())")]
+    first = subprocess.Popen(
+        [*command, "--log", str(path)],
+        env={"PYTHONPATH": str(SCRIPTS)},
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    first.stderr.readline()  # its message is written
+    run("--log", str(path), code=program.format("cli.log.info('second')"))
+    first.communicate("\n")
+    assert [line.split()[-1] for line in path.read_text().splitlines()] == ["first", "second"]
+    run("--log", str(path), code=program.format("cli.log.info('third')"))
+    assert [line.split()[-1] for line in path.read_text().splitlines()] == ["third"]
+
+
+def test_a_log_that_cannot_be_written_is_one_line_and_ends_nothing():
+    program = "[cli.log.info('message %d', n) for n in (1, 2, 3)]"
+    program = f"from twinbench import cli; cli.run(lambda _: {program}, cli.parser(None))"
+    result = run("--log", "/dev/full", code=program)
+    assert result.returncode == 0
+    first, warning, *others = result.stderr.splitlines()
+    assert "message 1" in first and len(others) == 2
+    assert "/dev/full" in warning and "No space left on device" in warning
 
 
 @pytest.mark.parametrize("argument", ["--output", "--log"])
@@ -103,6 +133,25 @@ def test_an_interruption_is_one_line():
     result = run("--output", "/dev/null", code=code)
     assert result.returncode == 130
     assert result.stderr.endswith(" interrupted\n") and len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "allocation",
+    [
+        "bytearray(1 << 60)",
+        "__import__('numpy').ones(1 << 58, 'uint8')",
+        "__import__('pyarrow').allocate_buffer(1 << 60)",
+        "__import__('torch').empty(1 << 58)",
+        "__import__('tensorflow').zeros([1 << 30, 1 << 28])",
+    ],
+    ids=["Python", "NumPy", "Arrow", "PyTorch", "TensorFlow"],
+)
+def test_memory_that_ran_out_is_one_line_that_says_what_to_do(allocation):
+    program = f"from twinbench import cli; cli.run(lambda _: {allocation}, cli.parser(None))"
+    result = run(code=program, TF_CPP_MIN_LOG_LEVEL="3")
+    assert result.returncode == 1
+    line = result.stderr.splitlines()[-1]
+    assert "memory ran out" in line and "batch_size" in line and "Traceback" not in result.stderr
 
 
 def test_a_bug_keeps_its_traceback(tmp_path):

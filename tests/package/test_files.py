@@ -1,10 +1,21 @@
 """A file is there whole or not at all, and a killed process leaves nothing for long."""
 
+import errno
 import hashlib
 import subprocess
 import sys
+from pathlib import Path
 
+import frameworks  # noqa: F401, imports both in the only order that works
+import keras
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import safetensors.numpy
+import torch
+from matplotlib.figure import Figure
 from support import SCRIPTS
 from twinbench.errors import InputError
 from twinbench.files import verify_checksum, written_atomically
@@ -27,6 +38,44 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
         raise RuntimeError
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def write_torch(path: Path) -> None:
+    with path.open("wb") as file:
+        torch.save(torch.tensor(VALUES), file)
+
+
+VALUES = np.arange(10_000.0)
+WRITERS = {
+    "text": lambda path: path.write_text("x" * 10_000),
+    "safetensors": lambda path: safetensors.numpy.save_file({"values": VALUES}, path),
+    "torch": write_torch,
+    "keras": lambda path: keras.Sequential([keras.Input((9,)), keras.layers.Dense(999)]).save(path),
+    "Parquet": lambda path: pq.write_table(pa.table({"values": VALUES}), path),
+    "CSV": lambda path: pd.DataFrame(VALUES).to_csv(path),
+    "figure": lambda path: Figure().savefig(path, format="png"),
+}
+
+
+@pytest.mark.parametrize("library", WRITERS)
+def test_a_full_disk_is_an_error_that_names_the_file_whatever_library_writes(
+    tmp_path, limit_file_size, library
+):
+    path = tmp_path / "result.keras"
+    with (
+        limit_file_size(1000),
+        pytest.raises(OSError, match=r"result\.keras") as caught,
+        written_atomically(path) as temporary,
+    ):
+        WRITERS[library](temporary)
+    assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, str(path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_of_another_file_keeps_its_name(tmp_path):
+    with pytest.raises(PermissionError) as caught, written_atomically(tmp_path / "result"):
+        raise PermissionError(errno.EACCES, "Permission denied", "other")
+    assert caught.value.filename == "other"
 
 
 def test_what_a_killed_process_left_is_deleted_when_the_file_is_written_again(tmp_path):

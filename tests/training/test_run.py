@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import time
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -46,6 +47,52 @@ def test_history_predictions_and_provenance_hold_what_the_analysis_reads(tmp_pat
     assert {key: record[key] for key in expected} == expected
     assert record["total_seconds"] >= sum(float(row["seconds"]) for row in rows)
     assert not list(tmp_path.glob(".checkpoint*"))
+
+
+def test_a_disk_that_is_full_at_any_file_loses_nothing(
+    tmp_path, run_script, limit_file_size, caplog
+):
+    job = make_job(epochs=1)
+    undisturbed, disturbed = (tmp_path / name for name in ("undisturbed", "disturbed"))
+    for folder in (undisturbed, disturbed):
+        folder.mkdir()
+    assert run_script("train.py", training_arguments(job, "pytorch", undisturbed)) == 0
+    arguments = training_arguments(job, "pytorch", disturbed)
+    # By the largest size of a file that fits. Each start gets as far as the first that does not.
+    for size, steps, name in (
+        (0, 0, ".lock-run"),
+        (30, 0, "events.out"),
+        (300, 2, ".checkpoint-run"),
+        (1000, 0, "predictions.parquet"),
+        (10_000, 0, "model.safetensors"),
+    ):
+        caplog.clear()
+        with limit_file_size(size):
+            assert run_script("train.py", [*arguments, "--checkpoint-steps", str(steps)]) == 1
+        (line,) = [text for text in caplog.messages if text.startswith("error: ")]
+        assert "File too large" in line and f"{disturbed}/" in line and name in line
+        assert not list(disturbed.rglob("*unfinished*"))
+    assert run_script("train.py", arguments) == 0
+    for name in ("predictions.parquet", "model.safetensors"):
+        assert (disturbed / name).read_bytes() == (undisturbed / name).read_bytes(), name
+
+
+@pytest.mark.parametrize(("hours_ahead", "trained"), [(1, False), (0.01, True)])
+def test_a_clock_that_went_back_loses_no_training(
+    tmp_path, run_script, caplog, hours_ahead, trained
+):
+    """Found at the start or, if it happened later, at the end: Snakemake would delete the outputs."""
+    caplog.set_level("INFO")
+    arguments = training_arguments(make_job(), "pytorch", tmp_path)
+    train, now = tmp_path / "train.safetensors", time.time()
+    os.utime(train, (now, now + 3600 * hours_ahead))
+    assert run_script("train.py", [*arguments, "--checkpoint-steps", "1"]) == 1
+    (line,) = [text for text in caplog.messages if text.startswith("error: ")]
+    assert str(train) in line and "set the clock" in line
+    assert bool(list(tmp_path.glob(".checkpoint*"))) == trained
+    os.utime(train, (now, now))
+    assert run_script("train.py", arguments) == 0
+    assert ("resumed from the checkpoint" in caplog.text) == trained
 
 
 @pytest.fixture
@@ -150,7 +197,7 @@ def test_pretraining_writes_the_librarys_file_which_is_imported_without_normalis
     files = ["--library", str(tmp_path / "tiny.pth"), "--output", str(tmp_path / "tiny.st")]
     names = ["--backend", "pytorch", "--model", TINY_RESIZABLE.name]
     assert run_script("import_weights.py", names + files) == 0
-    found = weights.read(tmp_path / "tiny.st")
+    found = weights.read(tmp_path / "tiny.st", TINY_RESIZABLE)
     layers = set(TINY_RESIZABLE.weighted_layers()) - {"head"}
     assert found.keys() == {f"{name}/{part}" for name in layers for part in ("kernel", "bias")}
 

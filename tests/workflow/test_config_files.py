@@ -25,6 +25,9 @@ FAULTY = {
     "a value within itself": (b"training: &a {head: *a}\n", "an alias stands within its own"),
     "merged aliases": ("\n".join(MERGES).encode(), "aliases stand for more than"),
     "groups of aliases": ("\n".join(GROUPS).encode(), "aliases stand for more than"),
+    "a date that is none": (b"study: a\nreport: {title: 2026-99-99}\n", "'2026-99-99' is a date"),
+    "an endless number": (b"seeds: [%s]\n" % (b"9" * 5000), "is a number to YAML, but not a valid"),
+    "code": (b"study: !!python/object/apply:os.system [exit]\n", "could not determine a constr"),
     "depth": (b"a: " + b"[" * 5000, "not readable as YAML"),
 }
 

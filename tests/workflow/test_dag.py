@@ -149,3 +149,11 @@ def test_a_job_takes_no_other_settings_than_those_of_its_submission(tmp_path):
     assert done.returncode == 1
     assert "the settings of run pytorch-scratch were edited after this job" in done.stdout
     assert place.snakemake("-n", target, overlay=TINY).returncode == 0
+
+
+def test_the_report_gets_what_the_command_line_adds_to_the_config(tmp_path):
+    place = copy_narrow_project(tmp_path)
+    values = "{limit: 50}"
+    done = place.snakemake("-n", "-p", "--config", f"dataset={values}", overlay=TINY)
+    (given,) = re.findall(r"write_report.py '--given=(.*?)' ", done.stdout)
+    assert json.loads(given) == {"files": ["overlay.yaml"], "values": {"dataset": {"limit": "50"}}}

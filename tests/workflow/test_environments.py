@@ -98,7 +98,22 @@ def test_an_image_has_what_its_environment_file_names(environment, cuda, tmp_pat
 
 def test_an_image_takes_the_locks_versions_and_leaves_root():
     assert "--constraint /tmp/envs/requirements.lock" in RECIPE
+    assert "venv --without-pip /opt/environment" in RECIPE  # pip is not in the lock
     assert re.findall(r"^USER (\S+)", RECIPE, re.M) == ["1000"]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_base_may_have_the_user_already(there, tmp_path):
+    """By the recipe's own command, with programs that stand for a base's."""
+    programs = {"getent": f"exit {0 if there else 2}", "useradd": "echo made"}
+    for name, command in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{command}\n")
+        (tmp_path / name).chmod(0o755)
+    (command,) = re.findall(r"^RUN (getent .*)", RECIPE, re.M)
+    done = subprocess.run(
+        ["/bin/sh", "-c", command], env={"PATH": str(tmp_path)}, check=True, stdout=subprocess.PIPE
+    )
+    assert done.stdout == (b"" if there else b"made\n")
 
 
 def test_the_cuda_libraries_are_those_that_tensorflow_asks_for():

@@ -77,7 +77,7 @@ def test_every_table_and_the_report_keep_the_names(analysed):
     study, output = analysed
     assert set(re.findall(r"Training (\S+), seed 1", output)) == set(NAMES)
     assert set(tables.read(study / "metrics.csv", metrics.COLUMNS)["run"]) == set(NAMES)
-    pairs = comparisons.read(study / "comparisons.csv")
+    pairs = comparisons.read(study / "comparisons.csv", NAMES)
     assert {name for pair in pairs for name in (pair.run_a, pair.run_b)} == set(NAMES)
     report = (study / "report.md").read_text(encoding="utf-8")
     for name in NAMES:

@@ -5,19 +5,24 @@ from dataclasses import replace
 import pytest
 from tiny import TINY
 
+# Instead of a job it shows what PYTHONPATH the job would have.
+APPTAINER = """#!/bin/sh
+[ "$1" != exec ] || { echo "PYTHONPATH is '${APPTAINERENV_PYTHONPATH-$PYTHONPATH}'"; exit 1; }
+echo "apptainer version 1.4.5"
+"""
+
 
 @pytest.fixture
 def with_apptainer(project, tmp_path):
-    """The project with images, where a program is called apptainer; no job is run here."""
+    """The project with images, where a program is called apptainer; no job is run in it."""
     for environment in ("pytorch", "tensorflow", "analysis"):
         image = project.folder / "images" / f"{environment}.sif"
         image.parent.mkdir(exist_ok=True)
         image.touch()
     programs = tmp_path / "containers"
     programs.mkdir()
-    for name in ("apptainer", "singularity"):
-        (programs / name).write_text(f'#!/bin/sh\necho "{name} version 1.4.5"\n')
-        (programs / name).chmod(0o755)
+    (programs / "apptainer").write_text(APPTAINER)
+    (programs / "apptainer").chmod(0o755)
     variables = project.variables | {"PATH": f"{programs}:{project.variables['PATH']}"}
     return replace(project, variables=variables)
 
@@ -28,3 +33,11 @@ def test_a_finished_study_is_finished_in_containers_too(with_apptainer, profile)
     result = with_apptainer.snakemake(*arguments, overlay=TINY)
     assert result.returncode == 0, result.stdout[-3000:]
     assert "Nothing to be done" in result.stdout
+
+
+def test_the_shells_pythonpath_does_not_reach_into_containers(with_apptainer, tmp_path):
+    place = replace(
+        with_apptainer, variables=with_apptainer.variables | {"PYTHONPATH": str(tmp_path)}
+    )
+    result = place.snakemake("--sdm", "apptainer", "--forcerun", "generate_archive", overlay=TINY)
+    assert "PYTHONPATH is ''\n" in result.stdout

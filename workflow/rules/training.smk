@@ -54,7 +54,7 @@ for BACKEND in BACKENDS:
             image(BACKEND)
         threads: cores_for_each(len(STUDY.runs) * len(STUDY.seeds))
         resources:
-            mem_mb=scaled(6000),
+            mem_mb=scaled(TRAINING_MEMORY),
             runtime=scaled(480),
             gpu=1,
             # Resources, since a changed resource reruns nothing.

@@ -79,7 +79,7 @@ for BACKEND in PUBLISHERS:
             image(BACKEND)
         threads: cores_for_each(len(PRETRAINING))
         resources:
-            mem_mb=scaled(4000),
+            mem_mb=scaled(TRAINING_MEMORY),
             runtime=scaled(240),
             gpu=1,
             # Resources, since a changed resource reruns nothing.
@@ -117,7 +117,7 @@ for BACKEND in PUBLISHERS:
         container:
             image(BACKEND)
         resources:
-            mem_mb=scaled(4000),
+            mem_mb=scaled(2000),
             runtime=scaled(10),
         params:
             f"--backend={BACKEND}",

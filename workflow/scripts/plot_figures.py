@@ -1,7 +1,11 @@
 """Draw the figures of a study into one folder."""
 
+import os
 from argparse import Namespace
 from pathlib import Path
+
+# Before matplotlib is imported, which ends where it cannot use what a notebook has set for itself.
+os.environ["MPLBACKEND"] = "agg"
 
 from twinbench import cli
 from twinbench.analysis import plotting, study_results, tables

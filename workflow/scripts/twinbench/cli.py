@@ -2,10 +2,12 @@
 
 import argparse
 import errno
+import fcntl
 import logging
 import re
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -27,6 +29,10 @@ _ADVICE = {
 }
 # Libraries that warn of what is no fault: fonts being cached, a function being traced again.
 _CHATTY = ("matplotlib.font_manager", "tensorflow")
+_NO_MEMORY = (
+    "memory ran out: lower training.batch_size, run fewer jobs at once (--resources mem_mb=..., on a "
+    "GPU training.jobs_per_gpu), or use a machine with more memory, then start again"
+)
 
 
 def parser(description: str | None, **options: type) -> argparse.ArgumentParser:
@@ -52,8 +58,8 @@ def add_name(parser: argparse.ArgumentParser, name: Callable[[argparse.Namespace
 def run(main: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser) -> None:
     """Call `main` with the parsed arguments and exit: 0, or 1 with the reason in one line.
 
-    What the user can fix gets one line: an `InputError`, a full disk, a missing permission or library.
-    Any other exception is a bug, so its traceback goes to the log as well.
+    What the user can fix gets one line: an `InputError`, a full disk, a missing permission or library,
+    too little memory. Any other exception is a bug, so its traceback goes to the log as well.
     """
     arguments = parser.parse_args()
     try:
@@ -63,11 +69,14 @@ def run(main: Callable[[argparse.Namespace], None], parser: argparse.ArgumentPar
             console.setFormatter(_formatter(arguments.job_name(arguments)))
         main(arguments)
     except InputError as error:
-        log.error("error: %s", error)
+        log.error("error: %s", _in_one_line(str(error)))
         sys.exit(1)
     except Exception as error:
         if missing := missing_library(error):
             log.error("%s", missing)
+        elif _out_of_memory(error):
+            first_line = str(error).partition("\n")[0]
+            log.error("error: %s (%s: %s)", _NO_MEMORY, type(error).__name__, first_line)
         elif advice := _ADVICE.get(_system_error(error)):
             log.error("error: %s; %s, then start again", error, advice)
         else:
@@ -84,6 +93,24 @@ def _system_error(error: Exception) -> int:
     return int(named[1]) if named else getattr(error, "errno", None) or 0
 
 
+def _out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out: for Python, NumPy or Arrow, for torch on a GPU or TensorFlow, or for torch
+    on a CPU, which has no class for that."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return (
+        bool(names & {"MemoryError", "OutOfMemoryError", "ResourceExhaustedError"})
+        or "cannot allocate memory" in str(error).lower()
+    )
+
+
+def _in_one_line(text: str) -> str:
+    """The text with escapes for what a terminal would obey, or cannot show: names may hold anything."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
+
+
 def _read_settings(arguments: argparse.Namespace) -> None:
     model = getattr(arguments, "settings_model", None)
     if model is None:
@@ -94,6 +121,23 @@ def _read_settings(arguments: argparse.Namespace) -> None:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
         raise InputError(f"setting {key}: {first['msg']}") from None
+
+
+class _LogFile(logging.FileHandler):
+    """Empties the file, unless another process writes to it: a second start that is refused adds to its
+    log. Where the file cannot be written, says so in one line, not in a traceback for each message."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, mode="a", encoding="utf-8")
+        assert self.stream is not None  # it is opened at once
+        with suppress(OSError):  # of another process, or of a file system without locks
+            fcntl.flock(self.stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.stream.truncate(0)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, logging's name
+        self.setLevel(logging.CRITICAL + 1)
+        reason = sys.exc_info()[1]
+        log.warning("%s: %s: messages go to standard error alone", self.baseFilename, reason)
 
 
 def _start_logging(path: Path | None) -> logging.Handler:
@@ -107,7 +151,7 @@ def _start_logging(path: Path | None) -> logging.Handler:
     handlers: list[logging.Handler] = [console]
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(path, mode="w", encoding="utf-8"))
+        handlers.append(_LogFile(path))
         handlers[-1].setFormatter(_formatter())
     logging.basicConfig(level=logging.WARNING, handlers=handlers)
     logging.captureWarnings(True)

@@ -1,5 +1,6 @@
 """Files written whole or not at all, and checksums."""
 
+import errno
 import glob
 import hashlib
 import os
@@ -13,6 +14,16 @@ from twinbench.errors import InputError
 
 _BLOCK = 1 << 20
 _UNFINISHED = ".unfinished-"
+# What a disk may refuse; libraries report it as errors of their own, some by the text alone.
+_REFUSALS = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EIO,
+)
 
 
 @contextmanager
@@ -23,18 +34,41 @@ def written_atomically(path: Path | str) -> Iterator[Path]:
     goes with the folder: at the end, or at the next start of the same file.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    remove_unfinished(path.parent, glob.escape(path.name))
-    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}{_UNFINISHED}", dir=path.parent))
-    temporary = folder / path.name
+    with errors_name(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_unfinished(path.parent, glob.escape(path.name))
+        folder = Path(tempfile.mkdtemp(prefix=f".{path.name}{_UNFINISHED}", dir=path.parent))
+        temporary = folder / path.name
+        try:
+            yield temporary
+            umask = os.umask(0)
+            os.umask(umask)
+            temporary.chmod(0o666 & ~umask)  # some libraries make their files private
+            temporary.replace(path)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def errors_name(path: Path) -> Iterator[None]:
+    """Within the block, what a disk refuses is an `OSError` with `path`, whatever library wrote."""
     try:
-        yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # some libraries make their files private
-        temporary.replace(path)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        yield
+    except Exception as error:
+        number = _refusal(error)
+        if number is None or _UNFINISHED not in (getattr(error, "filename", None) or _UNFINISHED):
+            raise
+        raise OSError(number, os.strerror(number), str(path)) from error
+
+
+def _refusal(error: BaseException | None) -> int | None:
+    """The number in `_REFUSALS` that an error is about, or one that it followed: torch raises two."""
+    while error:
+        for number in _REFUSALS:
+            if os.strerror(number) in str(error):
+                return number
+        error = error.__context__
+    return None
 
 
 def remove_unfinished(folder: Path, name: str) -> None:
@@ -63,5 +97,5 @@ def verify_checksum(path: Path | str, expected: str, origin: str | None = None) 
     if not found.startswith(expected.lower()):
         raise InputError(
             f"{origin or path}: {algorithm} is {found}, expected {expected}; "
-            "the file is damaged or another one: fetch it again or correct the checksum"
+            "the file is damaged or another one: give the right one, or correct the checksum"
         )

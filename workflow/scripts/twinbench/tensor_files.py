@@ -12,7 +12,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from twinbench.errors import InputError
+from twinbench.errors import ANEW, InputError
 from twinbench.files import written_atomically
 
 _KEY = "twinbench"
@@ -30,22 +30,28 @@ def write(path: Path | str, tensors: dict[str, np.ndarray], facts: dict[str, Any
 def read(path: Path | str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The tensors and facts that `write` wrote. Raises `InputError` if any of it is another by now."""
     try:
-        with safe_open(path, framework="numpy") as file:
+        # Opened here as well: of a file that it may not read, safetensors says that it is missing.
+        with open(path, "rb"), safe_open(path, framework="numpy") as file:
             content = json.loads(file.metadata()[_KEY])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         facts, written = content["facts"], content["sha256"]
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; start again to make it") from None
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+    except (
+        SafetensorError,
+        IsADirectoryError,
+        ValueError,
+        KeyError,
+        TypeError,
+        RecursionError,  # JSON may be nested too deeply
+    ) as error:
         reason = " ".join(str(error).split())
         raise InputError(
-            f"{path}: damaged, or not a file of this workflow ({reason}); "
-            "delete it and start again: it is made anew"
+            f"{path}: damaged, or not a file of this workflow ({reason}); {ANEW}"
         ) from None
     if (found := _digest(tensors, facts)) != written:
         raise InputError(
-            f"{path}: its content is damaged (sha256 is {found}, written was {written}); "
-            "delete it and start again: it is made anew"
+            f"{path}: its content is damaged (sha256 is {found}, written was {written}); {ANEW}"
         )
     return tensors, facts
 

@@ -1,5 +1,6 @@
 """Each pair of runs compared: the difference, its interval, the tests, and the verdict."""
 
+from collections import Counter
 from dataclasses import dataclass, fields
 from itertools import combinations
 from pathlib import Path
@@ -13,6 +14,7 @@ from twinbench.analysis.reading import Provenance
 from twinbench.analysis.results import StudySettings, TrainedModel
 from twinbench.analysis.spread import known_spread
 from twinbench.analysis.statistics import SIGNIFICANCE, Estimate, holm, moderated, score_interval
+from twinbench.errors import ANEW, InputError
 from twinbench.texts import translatable
 
 # What can differ between two runs, in the order of reports. The last two a setting asks for, but the
@@ -169,10 +171,14 @@ def write(comparisons: list[Comparison], path: Path) -> None:
     tables.write(pd.DataFrame(comparisons, columns=_COLUMNS), path)
 
 
-def read(path: Path) -> list[Comparison]:
-    """Read the comparisons that `write` wrote."""
+def read(path: Path, runs: list[str]) -> list[Comparison]:
+    """Read the comparisons that `write` wrote. Raises `InputError` unless they are all pairs of the runs."""
     table = tables.read(path, get_type_hints(Comparison))
-    return [Comparison(*row) for row in table[_COLUMNS].itertuples(index=False)]
+    found = [Comparison(*row) for row in table[_COLUMNS].itertuples(index=False)]
+    pairs = Counter(frozenset((pair.run_a, pair.run_b)) for pair in found)
+    if pairs != Counter(map(frozenset, combinations(runs, 2))):
+        raise InputError(f"{path}: it does not have each pair of runs once; {ANEW}")
+    return found
 
 
 def _runs(models: list[TrainedModel]) -> list[Run]:

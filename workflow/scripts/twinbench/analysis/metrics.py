@@ -1,6 +1,7 @@
 """The metrics of every trained model, by one evaluator for all frameworks."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -10,11 +11,12 @@ from scipy.special import log_softmax, softmax
 from sklearn.metrics import f1_score
 from statsmodels.stats.proportion import proportion_confint
 
-from twinbench.analysis import results
+from twinbench.analysis import results, tables
 from twinbench.analysis.reading import Predictions
 from twinbench.analysis.results import TrainedModel
 from twinbench.analysis.spread import known_spread
 from twinbench.analysis.statistics import moderated
+from twinbench.errors import ANEW, InputError
 
 CALIBRATION_BINS = 15
 
@@ -58,6 +60,15 @@ def evaluate(models: list[TrainedModel]) -> pd.DataFrame:
         for model, predictions in results.predictions(models)
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def read(path: Path, models: list[TrainedModel]) -> pd.DataFrame:
+    """The metrics of the models, as they were written. Raises `InputError` if they are of others."""
+    table = tables.read(path, COLUMNS)
+    rows = list(table[["run", "seed"]].itertuples(index=False, name=None))
+    if rows != [(model.run, model.seed) for model in models]:
+        raise InputError(f"{path}: it does not have each run and seed once; {ANEW}")
+    return table
 
 
 def _facts(model: TrainedModel) -> dict[str, Any]:

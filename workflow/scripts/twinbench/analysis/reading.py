@@ -1,5 +1,7 @@
 """The files that a training leaves behind, read and checked."""
 
+import csv
+import io
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 
 from twinbench.errors import InputError
 
@@ -26,13 +28,15 @@ HISTORY_COLUMNS = (
 )
 # Where training changed what it trained, or the size of the images; absent from older histories.
 _CHANGES = {"phase": str, "input_size": float}
-_ADVICE = "train this run again"
+# A run's files are made together, so one that is missing brings all anew.
+TRAINED_ANEW = "delete it and start again: the run is trained anew"
+_MOST_VALUES = 1 << 25  # of a column; no archive that is read has more test images than 350,000
 
 
 class Record(BaseModel):
     """What a file holds, as far as the analysis uses it; other keys are ignored."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
 
 class InitialWeights(Record):
@@ -91,8 +95,8 @@ class Provenance(Record):
     threads: int
     parameters: int
     layers: list[str]
-    epochs_run: int
-    selected_epoch: int
+    epochs_run: PositiveInt
+    selected_epoch: PositiveInt
     status: Literal["completed", "collapsed"]
     diagnosis: str | None
     dataset: Dataset
@@ -135,12 +139,17 @@ def readable(path: Path, advice: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file; {advice}") from None
+        to_do = advice.removeprefix("delete it and ")
+        raise InputError(f"{path}: no such file; {to_do}") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: a folder instead of a file; {advice}") from None
+    except RecursionError:
+        raise InputError(f"{path}: nested too deeply; {advice}") from None
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "content"
         raise InputError(f"{path}: {key}: {first['msg']}; {advice}") from None
-    except (ValueError, OSError, NotImplementedError) as error:
+    except (ValueError, OSError, NotImplementedError, csv.Error) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the file system's, not Parquet's
         raise InputError(f"{path}: {' '.join(str(error).split())}; {advice}") from None
@@ -148,20 +157,42 @@ def readable(path: Path, advice: str) -> Iterator[None]:
 
 def read_provenance(path: Path) -> Provenance:
     """Read `provenance.json`."""
-    with readable(path, _ADVICE):
+    with readable(path, TRAINED_ANEW):
         return Provenance.model_validate(json.loads(path.read_text(encoding="utf-8")))
 
 
-def read_history(path: Path) -> pd.DataFrame:
+def check_rows(path: Path) -> None:
+    """Raise `ValueError` unless all rows of a CSV file are whole: pandas fills up what is missing."""
+    text = path.read_text(encoding="utf-8")
+    rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+    if not rows:
+        raise ValueError("no rows")
+    for number, row in enumerate(rows):
+        if len(row) != len(rows[0]):
+            raise ValueError(f"row {number} has {len(row)} cells, but the header {len(rows[0])}")
+    if not text.endswith("\n"):
+        raise ValueError("its last row is cut short")
+
+
+def read_history(path: Path, epochs: int) -> pd.DataFrame:
     """Read `history.csv`: one row per epoch, the columns of `HISTORY_COLUMNS` as float64, and where it
     has them `phase`, text, and `input_size`, pixels."""
     types = dict.fromkeys(HISTORY_COLUMNS, float) | _CHANGES
-    with readable(path, _ADVICE):
-        history = pd.read_csv(path, usecols=types.__contains__, dtype=types, encoding="utf-8")
+    with readable(path, TRAINED_ANEW):
+        check_rows(path)
+        # An empty cell is no NaN, which stands there as such.
+        history = pd.read_csv(
+            path,
+            usecols=types.__contains__,
+            dtype=types,
+            keep_default_na=False,
+            na_values=["nan"],
+            encoding="utf-8",
+        )
         if missing := [name for name in HISTORY_COLUMNS if name not in history]:
             raise ValueError(f"column {', '.join(missing)} is missing")
-        if history.empty:
-            raise ValueError("no epochs")
+        if history["epoch"].tolist() != list(range(1, epochs + 1)):
+            raise ValueError(f"its epochs are not 1 to {epochs}, as in provenance.json")
         return history
 
 
@@ -170,11 +201,14 @@ def read_predictions(path: Path) -> Predictions:
 
     Pages whose checksum is wrong are refused.
     """
-    with readable(path, _ADVICE):
-        table = pq.read_table(path, page_checksum_verification=True)
-        if missing := sorted({"sample_id", "label", "logits"} - set(table.column_names)):
-            raise ValueError(f"column {', '.join(missing)} is missing")
-        class_names = tuple(json.loads((table.schema.metadata or {}).get(b"class_names", b"[]")))
+    with (
+        readable(path, TRAINED_ANEW),
+        open(path, "rb") as source,
+        pq.ParquetFile(source, page_checksum_verification=True) as file,
+    ):
+        _check_size(file.metadata)
+        class_names = _class_names(file.schema_arrow)
+        table = file.read(columns=_columns(file.schema_arrow))
         if not table.num_rows:
             raise ValueError("no rows")
         sample_ids, labels = table["sample_id"].to_numpy(), table["label"].to_numpy()
@@ -182,6 +216,39 @@ def read_predictions(path: Path) -> Predictions:
         _check_rows(sample_ids, labels, len(class_names))
     order = np.argsort(sample_ids)
     return Predictions(sample_ids[order], labels[order], logits[order], class_names)
+
+
+def _check_size(metadata: pq.FileMetaData) -> None:
+    """Before anything is read: a few bytes can stand for any number of equal rows."""
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    columns = range(metadata.num_columns)
+    counts = [sum(group.column(column).num_values for group in groups) for column in columns]
+    if (most := max([metadata.num_rows, *counts])) > _MOST_VALUES:
+        raise ValueError(f"{most} values in a column, more than {_MOST_VALUES}")
+
+
+def _columns(schema: pa.Schema) -> list[str]:
+    """The names of the columns to read, each there once, with the right type."""
+    wanted = {"sample_id": pa.types.is_integer, "label": pa.types.is_integer, "logits": _is_floats}
+    for name, is_right in wanted.items():
+        places = schema.get_all_field_indices(name)
+        if len(places) != 1:
+            raise ValueError(f"column {name} is {'there twice' if places else 'missing'}")
+        if not is_right(kind := schema.field(places[0]).type):
+            raise ValueError(f"column {name} holds {kind}")
+    return list(wanted)
+
+
+def _is_floats(kind: pa.DataType) -> bool:
+    is_list = pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind)
+    return is_list and pa.types.is_floating(kind.value_type)
+
+
+def _class_names(schema: pa.Schema) -> tuple[str, ...]:
+    names = json.loads((schema.metadata or {}).get(b"class_names", b"null"))
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError("its metadata lack class_names, a list of texts")
+    return tuple(names)
 
 
 def _logits(column: pa.Array, classes: int) -> np.ndarray:

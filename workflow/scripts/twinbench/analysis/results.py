@@ -53,7 +53,7 @@ class TrainedModel:
 
     def history(self) -> pd.DataFrame:
         """The training history, one row per epoch."""
-        return reading.read_history(self.folder / "history.csv")
+        return reading.read_history(self.folder / "history.csv", self.provenance.epochs_run)
 
 
 def trained_models(directory: Path, settings: StudySettings) -> list[TrainedModel]:
@@ -90,7 +90,7 @@ def first_models(models: list[TrainedModel]) -> dict[str, TrainedModel]:
 
 def predictions(models: list[TrainedModel]) -> Iterator[tuple[TrainedModel, Predictions]]:
     """Each model with its predictions, all for the same samples with the same labels."""
-    first = None
+    first: tuple[TrainedModel, Predictions] | None = None
     for model in models:
         path = model.folder / "predictions.parquet"
         current = reading.read_predictions(path)
@@ -98,15 +98,15 @@ def predictions(models: list[TrainedModel]) -> Iterator[tuple[TrainedModel, Pred
             row = int(np.flatnonzero(~np.isfinite(current.logits).all(axis=1))[0])
             raise InputError(
                 f"{path}: sample {current.sample_ids[row]} has a logit that is NaN or infinite, but "
-                f"the run is not marked as collapsed; train {model.run} again"
+                f"the run is not marked as collapsed; {reading.TRAINED_ANEW}"
             )
-        first = first or (path, current)
-        _check_same_samples(path, current, *first)
+        first = first or (model, current)
+        _check_same_samples(model, current, *first)
         yield model, current
 
 
 def _check_same_samples(
-    path: Path, current: Predictions, first_path: Path, first: Predictions
+    model: TrainedModel, current: Predictions, other: TrainedModel, first: Predictions
 ) -> None:
     same = (
         np.array_equal(current.sample_ids, first.sample_ids)
@@ -114,9 +114,10 @@ def _check_same_samples(
         and current.class_names == first.class_names
     )
     if not same:
+        older, newer = sorted((model, other), key=lambda each: each.provenance.started)
         raise InputError(
-            f"{path}: samples, labels or classes differ from those of {first_path}; "
-            "all runs of a study need the same test split: train the older one again"
+            f"{older.folder / 'predictions.parquet'}: samples, labels or classes differ from those of "
+            f"{newer.folder / 'predictions.parquet'}, made later; {reading.TRAINED_ANEW}"
         )
 
 

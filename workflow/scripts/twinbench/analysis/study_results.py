@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from twinbench.analysis import comparisons, metrics, results, tables
+from twinbench.analysis import comparisons, metrics, results
 from twinbench.analysis.comparisons import Comparison
 from twinbench.analysis.metrics import Accuracy, Reliability
 from twinbench.analysis.results import StudySettings, TrainedModel
@@ -91,8 +91,8 @@ def read(
     collapsed = {model.run for model in models if model.collapsed}
     return StudyResults(
         models=models,
-        metrics=tables.read(metrics_file, metrics.COLUMNS),
-        comparisons=comparisons.read(comparisons_file),
+        metrics=metrics.read(metrics_file, models),
+        comparisons=comparisons.read(comparisons_file, list(settings.runs)),
         class_names=predictions.class_names,
         sample_ids=predictions.sample_ids,
         labels=predictions.labels,

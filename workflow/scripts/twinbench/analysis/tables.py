@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from twinbench.analysis.reading import readable
+from twinbench.analysis.reading import check_rows, readable
+from twinbench.errors import ANEW
 from twinbench.files import written_atomically
 
 
@@ -23,7 +24,8 @@ def read(path: Path, columns: dict[str, type] | None = None) -> pd.DataFrame:
     columns = columns or {}
     types = defaultdict(lambda: str, columns)
     empty = {name: [""] for name, kind in columns.items() if kind is not str}
-    with readable(path, "delete it and run again"):
+    with readable(path, ANEW):
+        check_rows(path)
         table = pd.read_csv(
             path, dtype=types, keep_default_na=False, na_values=empty, encoding="utf-8"
         )

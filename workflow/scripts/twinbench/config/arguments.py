@@ -48,7 +48,7 @@ def from_arguments(arguments: Iterable[str]) -> dict[str, Any]:
     for argument in arguments:
         key, separator, text = argument.partition("=")
         if not separator:
-            raise InputError(f"{argument!r}: not of the form key=value")
+            raise InputError(f"{argument!r}: not of the form key=value; write it so")
         *groups, name = key.split(".")
         group = settings
         for part in groups:

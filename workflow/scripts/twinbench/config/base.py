@@ -1,5 +1,6 @@
 """What all config models share: strict keys, frozen values, and number types that refuse look-alikes."""
 
+import re
 from contextlib import suppress
 from typing import Annotated, Any, Self
 
@@ -21,11 +22,12 @@ def _number(value: object) -> object:
 
 Integer = Annotated[int, BeforeValidator(_number)]
 Number = Annotated[float, BeforeValidator(_number)]
-Name = Annotated[str, Field(pattern=NAME_FORM)]
+Name = Annotated[str, Field(pattern=NAME_FORM, max_length=100)]  # of files and folders, too
 Fraction = Annotated[Number, Field(ge=0, le=1)]
 FractionBelowOne = Annotated[Number, Field(ge=0, lt=1)]
 PositiveNumber = Annotated[Number, Field(gt=0)]
 PositiveInteger = Annotated[Integer, Field(ge=1)]
+Epochs = Annotated[Integer, Field(ge=1, le=100_000)]
 Count = Annotated[Integer, Field(ge=0)]
 
 
@@ -37,7 +39,13 @@ class Settings(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _null(cls, value: Any) -> Any:
-        """Snakemake passes everything inside groups of `--config` as text, null too."""
+        """Snakemake passes everything inside groups of `--config` as text, null too.
+
+        Texts become arguments of commands and parts of files: some characters can stand in neither.
+        """
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str) and re.search("[\0\ud800-\udfff]", text):
+                raise PydanticCustomError("unwritable_text", "holds an unwritable character")
         return None if value == "null" else value
 
     def changed(self, **changes: Any) -> Self:

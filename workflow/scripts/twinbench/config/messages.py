@@ -8,13 +8,13 @@ from typing import Any
 from pydantic_core import ErrorDetails
 
 from twinbench.config.base import NAME_FORM
-from twinbench.config.models import CHECKSUM_FORM, IMAGES_FORM, SHA256_FORM, URL_FORM
+from twinbench.config.models import CHECKSUM_FORM, IMAGE_FORM, SHA256_FORM, URL_FORM
 
 FORMS = {
     NAME_FORM: "use only letters, digits, - and _, and begin with a letter or digit",
     SHA256_FORM: "a SHA-256 has 64 hexadecimal digits",
     CHECKSUM_FORM: "give 8 to 64 hexadecimal digits",
-    IMAGES_FORM: "use only letters, digits and . / ~ : @ + , = % _ -",
+    IMAGE_FORM: "use only letters, digits and . / ~ : @ + , = % _ -",
     URL_FORM: "begin it with http:// or https://",
 }
 NO_GROUP = "{kind} instead of a group of settings; write `key: value` lines, or remove the key"
@@ -43,7 +43,9 @@ _MESSAGES = {
     "string_type": "{value} is {kind} to YAML, not text; put it in quotes",
     "string_too_short": "{value} is empty; give at least one character",
     "too_short": "{value} is empty; give at least one",
+    "string_too_long": "{value} is too long; give at most {max_length} characters",
     "truth_value": "{value} is a truth value, not a number; give a number",
+    "unwritable_text": "{value} holds a character that no file name may hold; remove it",
 }
 
 

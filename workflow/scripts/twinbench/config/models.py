@@ -8,10 +8,10 @@ from pydantic_core import PydanticCustomError
 
 from twinbench.config.base import (
     Count,
+    Epochs,
     Integer,
     Name,
     Number,
-    PositiveInteger,
     PositiveNumber,
     Settings,
     setting,
@@ -23,13 +23,14 @@ SHA256_FORM = r"^[0-9a-fA-F]{64}$"
 CHECKSUM_FORM = r"^[0-9a-fA-F]{8,64}$"
 URL_FORM = r"^https?://"
 # Snakemake puts the path of an image into a command without quotes.
-IMAGES_FORM = r"^[\w./~][\w./~:@+,=%-]*$"
+IMAGE_FORM = r"^[\w./~][\w./~:@+,=%-]*$"
 
 # cifar-10-binary.tar.gz of https://www.cs.toronto.edu/~kriz/cifar.html
 OFFICIAL_ARCHIVE = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
 
 Sha256 = Annotated[str, Field(pattern=SHA256_FORM)]
 Url = Annotated[str, Field(pattern=URL_FORM)]
+Image = Annotated[str, Field(min_length=1, pattern=IMAGE_FORM)]
 Seed = Annotated[Integer, Field(ge=0, le=2**32 - 1)]
 
 
@@ -114,8 +115,10 @@ class PublishedFile(Settings):
 
 
 class SyntheticWeights(Settings):
-    images: Annotated[Integer, Field(ge=100)] = setting(20000, "Number of synthetic images.")
-    epochs: PositiveInteger = setting(5, "Number of epochs.")
+    images: Annotated[Integer, Field(ge=100, le=1_000_000)] = setting(
+        20000, "Number of synthetic images."
+    )
+    epochs: Epochs = setting(5, "Number of epochs.")
     batch_size: Annotated[Integer, Field(ge=2)] = setting(64, "Images per step.")
     learning_rate: PositiveNumber = setting(0.001, "Peak learning rate.")
     seed: Count = setting(0, "Seed of the images and of the training.")
@@ -134,7 +137,7 @@ class Weights(Settings):
 class StudyTraining(Training):
     """How each run is trained, and what concerns all trainings together, which no run can override."""
 
-    jobs_per_gpu: PositiveInteger = setting(
+    jobs_per_gpu: Annotated[Integer, Field(ge=1, le=32)] = setting(
         1,
         "How many jobs may share a GPU. On a large one several small trainings at once are faster "
         "together, and each takes longer. Accuracies do not depend on it.",
@@ -204,10 +207,11 @@ class Config(Settings):
         "Each run is trained once per seed; it sets initial weights, sample order, augmentation and "
         "dropout.",
     )
-    container_images: Annotated[str, Field(min_length=1, pattern=IMAGES_FORM)] = setting(
-        "images",
-        "Where --sdm apptainer finds container images: a folder of .sif files, or a registry's "
-        "docker://host/name, to which -pytorch and so on are added.",
+    container_images: dict[Name, Image] = setting(
+        {},
+        "By environment (pytorch, tensorflow, analysis): the image that --sdm apptainer uses, a .sif "
+        "file, docker://host/name:tag, or docker://host/name@digest. Those not named are "
+        "images/<environment>.sif.",
     )
     dataset: Dataset = setting(Dataset, "Where the images come from, and how many are used.")
     weights: Weights = setting(Weights, "Where pretrained weights come from.")

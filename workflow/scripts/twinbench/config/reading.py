@@ -104,8 +104,7 @@ def _check_text(text: bytes, merged: Collection[str] | None) -> None:
         line = text[: error.start].count(b"\n") + 1
         raise InputError(f"line {line}: not UTF-8; save the file as UTF-8") from None
     except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise InputError(f"line {line}: not valid YAML ({error.problem}); correct it") from None
+        raise _invalid_yaml(error) from None
     except (yaml.YAMLError, RecursionError):
         raise InputError("line 1: not readable as YAML; write `key: value` lines") from None
     _check_size(root)
@@ -115,6 +114,26 @@ def _check_text(text: bytes, merged: Collection[str] | None) -> None:
     ours = merged is None or names <= set(merged)
     if ours and "__use_yte__" not in names:
         _check(root, _schema(), (), set())
+    try:
+        _Constructor().construct_document(root)
+    except yaml.MarkedYAMLError as error:
+        raise _invalid_yaml(error) from None
+
+
+def _invalid_yaml(error: yaml.MarkedYAMLError) -> InputError:
+    line = error.problem_mark.line + 1 if error.problem_mark else 1
+    return InputError(f"line {line}: not valid YAML ({error.problem}); correct it")
+
+
+class _Constructor(yaml.constructor.SafeConstructor):
+    """Makes values as Snakemake will, to which it is a bug where a date, say, is none."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, KeyError, AttributeError, TypeError):
+            message = f"{shown(node.value)} is {_kind(node)} to YAML, but not a valid one; "
+            raise _invalid(node, (), message + "correct it, or put it in quotes") from None
 
 
 def _tree(text: str) -> yaml.Node | None:

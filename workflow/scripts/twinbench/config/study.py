@@ -5,7 +5,7 @@ Nothing here needs NumPy or a framework, so that Snakemake's own environment can
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ _RUN_KEYS = {"framework", "model", "weights", "weights_sha256", "resume"}
 BACKENDS = sorted(
     path.parent.name for path in Path(__file__).parents[1].glob("backends/*/backend.py")
 )
+# Each has a file in envs/ and a container image.
+ENVIRONMENTS = [*BACKENDS, "analysis"]
 RESULTS = "results"
 
 
@@ -61,7 +63,9 @@ class Study:
         self.seeds = self.config.seeds
         self.runs = list(self.config.runs)
         self._check_files()
-        self._check_published_files()
+        published = [name for name, network in ARCHITECTURES.items() if network.published]
+        _check_names("weights.imagenet", self.config.weights.imagenet, published)
+        _check_names("container_images", self.config.container_images, ENVIRONMENTS)
         self._check_multipliers()
         self._training = {run: self._effective_training(run) for run in self.runs}
         for run in self.runs:
@@ -176,7 +180,13 @@ class Study:
                 decisive = [given.images, given.seed, self.pretraining(settings.model).model_dump()]
                 return InitialWeights("synthetic", weights_id=f"synthetic-{digest(decisive)}")
         path = settings.weights
-        sha256 = checksum(path)
+        try:
+            sha256 = checksum(path)
+        except OSError as error:
+            raise InputError(
+                f"config: runs.{run}.weights: {shown(path)} cannot be read ({error.strerror}); correct "
+                "the path, or set the permissions"
+            ) from None
         expected = settings.weights_sha256
         if expected and expected.lower() != sha256:
             raise InputError(
@@ -187,11 +197,7 @@ class Study:
 
     def _architecture(self, run: str) -> Architecture:
         model = self.model(run)
-        if model not in ARCHITECTURES:
-            raise InputError(
-                f"config: runs.{run}.model: {model!r} is none of {', '.join(ARCHITECTURES)}"
-                f"{suggestion(model, ARCHITECTURES)}"
-            )
+        _check_names(f"runs.{run}.model", [model], ARCHITECTURES)
         return ARCHITECTURES[model]
 
     def _check_files(self) -> None:
@@ -201,27 +207,18 @@ class Study:
                 "config: dataset.archive: only source cifar10 uses it; "
                 "set dataset.source: cifar10 or dataset.archive: null"
             )
-        if dataset.archive and not Path(dataset.archive).is_file():
+        if dataset.archive and not _is_file(dataset.archive):
             raise InputError(
                 f"config: dataset.archive: there is no file {shown(dataset.archive)}; "
                 "correct the path, or set it to null to download"
             )
-        if reference and not Path(reference).is_file():
+        if reference and not _is_file(reference):
             raise InputError(
                 f"config: report.reference: there is no file {shown(reference)}; "
                 "correct the path, or set it to null to do without"
             )
         if reference:
             _check_braces("config: report.reference", reference)
-
-    def _check_published_files(self) -> None:
-        published = [name for name, network in ARCHITECTURES.items() if network.published]
-        for model in self.config.weights.imagenet:
-            if model not in published:
-                raise InputError(
-                    f"config: weights.imagenet: {model!r} is none of {', '.join(published)}"
-                    f"{suggestion(model, published)}"
-                )
 
     def _check_multipliers(self) -> None:
         """A run ignores those of no layer of its network; one of no network's layer is a mistake."""
@@ -236,11 +233,7 @@ class Study:
         """What the models cannot check."""
         settings, key = self.config.runs[run], f"config: runs.{run}"
         network = self._architecture(run)
-        if settings.framework not in BACKENDS:
-            raise InputError(
-                f"{key}.framework: {settings.framework!r} is none of {', '.join(BACKENDS)}"
-                f"{suggestion(settings.framework, BACKENDS)}"
-            )
+        _check_names(f"runs.{run}.framework", [settings.framework], BACKENDS)
         _check_weights(f"{key}.weights", settings, network)
         training = self.training(run)
         _check_input_size(f"{key}.input_size", training.input_size, network)
@@ -260,8 +253,26 @@ def digest(value: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
+def _none_of(word: str, known: Collection[str]) -> str:
+    hint = suggestion(word, known) or "; give one of these"
+    return f"{word!r} is none of {', '.join(known)}{hint}"
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return Path(path).is_file()
+    except OSError:  # such as a name that is too long
+        return False
+
+
 def _names_a_layer(prefix: str, network: Architecture) -> bool:
     return any(name.startswith(prefix) for name in network.weighted_layers())
+
+
+def _check_names(key: str, names: Iterable[str], known: Collection[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise InputError(f"config: {key}: {_none_of(name, known)}")
 
 
 def _check_braces(key: str, path: str) -> None:
@@ -273,10 +284,10 @@ def _check_braces(key: str, path: str) -> None:
 
 
 def _check_weights(key: str, run: Run, network: Architecture) -> None:
-    if run.weights not in KEYWORDS and not Path(run.weights).is_file():
+    if run.weights not in KEYWORDS and not _is_file(run.weights):
         raise InputError(
-            f"{key}: {run.weights!r} is none of {', '.join(KEYWORDS)}, and there is no such file"
-            f"{suggestion(run.weights, KEYWORDS)}"
+            f"{key}: {shown(run.weights)} is none of {', '.join(KEYWORDS)}, and there is no such file"
+            f"{suggestion(run.weights, KEYWORDS) or '; give one of these or the path of a file'}"
         )
     _check_braces(key, run.weights)
     if run.weights != "none" and network.published is None:

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from twinbench.config.base import (
     Count,
+    Epochs,
     Fraction,
     FractionBelowOne,
     Integer,
@@ -19,7 +20,7 @@ from twinbench.config.base import (
     setting,
 )
 
-ImageSize = Annotated[Integer, Field(ge=32)]
+ImageSize = Annotated[Integer, Field(ge=32, le=1024)]
 LayerPrefix = Annotated[str, Field(min_length=1)]
 
 
@@ -101,7 +102,7 @@ class Training(Settings):
         "harmonised: both frameworks run the same experiment. native: each uses its own "
         "initialisation, epsilon, dropout and augmentation.",
     )
-    epochs: PositiveInteger = setting(10, "Number of epochs.")
+    epochs: Epochs = setting(10, "Number of epochs.")
     batch_size: Annotated[Integer, Field(ge=2)] = setting(128, "Images per step.")
     optimiser: Optimiser = setting(Optimiser, "Adam with decoupled weight decay.")
     learning_rate: PositiveNumber = setting(0.0007, "Peak learning rate.")

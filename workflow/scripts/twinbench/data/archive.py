@@ -21,6 +21,15 @@ _CLASSES = 10
 _RECORD = 1 + 3 * 32 * 32  # bytes: the label, then the red, green and blue planes
 _OFFICIAL_RECORDS = 10_000  # in each batch
 _LARGEST = 1 << 30  # bytes, unpacked; CIFAR-10 has 184 million
+# To fetch the same bytes again helps only where the disk has damaged them.
+_ANEW = (
+    "delete the archive and start again: it is made or fetched anew; if it is the same then, "
+    "correct dataset.archive or dataset.url, and dataset.sha256"
+)
+_LAYOUT = (
+    "give one in the layout of cifar-10-binary.tar.gz (the binary version, not the Python one) as "
+    "dataset.archive or dataset.url, with its dataset.sha256"
+)
 
 
 @dataclass(frozen=True)
@@ -58,10 +67,7 @@ def read_archive(path: Path | str, official: bool) -> Archive:
     members = _read_members(Path(path))
     for name in _MEMBERS:
         if name not in members:
-            raise InputError(
-                f"{path}: no member {name}; give an archive in the layout of "
-                "cifar-10-binary.tar.gz (the binary version, not the Python one)"
-            )
+            raise InputError(f"{path}: no member {name}; {_LAYOUT}")
     batches = {
         name: _records(members[name], f"{path}: {name}", official)
         for name in (*BATCHES, TEST_BATCH)
@@ -81,18 +87,13 @@ def _read_members(path: Path) -> dict[str, bytes]:
         with gzip.open(path) as stream:
             content = stream.read(_LARGEST + 1)
         if len(content) > _LARGEST:
-            raise InputError(
-                f"{path}: unpacks to more than {_LARGEST >> 20} MiB; "
-                "give an archive in the layout of cifar-10-binary.tar.gz"
-            )
+            raise InputError(f"{path}: unpacks to more than {_LARGEST >> 20} MiB; {_LAYOUT}")
         with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as archive:
             return dict(_wanted_members(archive))
     except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise InputError(
-            f"{path}: not a whole gzipped tar archive ({error}); fetch it again"
-        ) from None
+        raise InputError(f"{path}: not a whole gzipped tar archive ({error}); {_ANEW}") from None
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror}; correct the path of the archive") from None
+        raise InputError(f"{path}: {error.strerror}; {_ANEW}") from None
 
 
 def _wanted_members(archive: tarfile.TarFile) -> Iterator[tuple[str, bytes]]:
@@ -111,20 +112,17 @@ def _records(data: bytes, origin: str, official: bool) -> np.ndarray:
     count, rest = divmod(len(data), _RECORD)
     if rest or count == 0:
         raise InputError(
-            f"{origin}: {len(data)} bytes, not a multiple of the {_RECORD} bytes of a record; "
-            "the archive is damaged or another one: fetch it again"
+            f"{origin}: {len(data)} bytes, not a multiple of the {_RECORD} bytes of a record; {_ANEW}"
         )
     if official and count != _OFFICIAL_RECORDS:
         raise InputError(
-            f"{origin}: {count} records, expected {_OFFICIAL_RECORDS}; "
-            "this is not the whole CIFAR-10: fetch the archive again"
+            f"{origin}: {count} records, but CIFAR-10 has {_OFFICIAL_RECORDS}; {_ANEW}"
         )
     records = np.frombuffer(data, np.uint8).reshape(count, _RECORD)
     wrong = np.flatnonzero(records[:, 0] >= _CLASSES)
     if len(wrong):
         raise InputError(
-            f"{origin}: record {wrong[0]} has label {records[wrong[0], 0]}, expected 0 to 9; "
-            "the archive is damaged or another one: fetch it again"
+            f"{origin}: record {wrong[0]} has label {records[wrong[0], 0]}, expected 0 to 9; {_ANEW}"
         )
     return records
 
@@ -143,7 +141,7 @@ def _class_names(data: bytes, origin: str) -> list[str]:
     names = [name.strip() for name in names if name.strip()]
     if len(set(names)) != _CLASSES or len(names) != _CLASSES:
         raise InputError(
-            f"{origin}: {len(names)} class names ({len(set(names))} different), expected "
-            f"{_CLASSES}; the archive is damaged or another one: fetch it again"
+            f"{origin}: {len(names)} class names ({len(set(names))} different), expected {_CLASSES}; "
+            f"{_ANEW}"
         )
     return names

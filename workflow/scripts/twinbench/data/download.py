@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from twinbench.errors import InputError
-from twinbench.files import verify_checksum
+from twinbench.files import errors_name, verify_checksum
 
 log = logging.getLogger(__name__)
 
@@ -142,7 +142,7 @@ def _fetch(url: str, partial: Path) -> None:
         start = _first_byte(response)
         if start not in (0, held):
             raise http.client.HTTPException(f"the server sent bytes from {start}, not {held}")
-        with partial.open("ab" if start else "wb") as file:
+        with errors_name(partial), partial.open("ab" if start else "wb") as file:
             _copy(response, file, start)
 
 
@@ -163,7 +163,7 @@ def _first_byte(response: HTTPResponse) -> int:
     """The position in the file of the response's first byte."""
     if response.status != http.HTTPStatus.PARTIAL_CONTENT:
         return 0
-    found = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+    found = re.match(r"bytes (\d{1,18})-", response.headers.get("Content-Range", ""))
     if found is None:
         raise http.client.HTTPException("the server sent a part without saying which")
     return int(found[1])
@@ -171,8 +171,7 @@ def _first_byte(response: HTTPResponse) -> int:
 
 def _copy(response: HTTPResponse, file: IO[bytes], start: int) -> None:
     """Append the response to `file`, and log every tenth of the way."""
-    announced = response.headers.get("Content-Length")
-    total = start + int(announced) if announced else None
+    total = start + response.length if response.length else None  # None too where it is no number
     received, logged = start, 0
     while block := response.read(_BLOCK):
         file.write(block)
@@ -182,5 +181,5 @@ def _copy(response: HTTPResponse, file: IO[bytes], start: int) -> None:
             log.info("downloaded %d %% of %.1f MB", 10 * tenth, total / 1e6)
     if total and received < total:
         raise http.client.HTTPException(
-            f"the connection broke after {received} of {total} bytes; run again to resume"
+            f"the connection broke after {received} of {total} bytes; start again to resume"
         )

@@ -5,22 +5,24 @@ layers, whose inputs are flattened in the order height, width, channels; `<layer
 Libraries' own file formats are read and written by each backend's `weights` module.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from twinbench import tensor_files
-from twinbench.errors import InputError
+from twinbench.errors import ANEW, InputError
 from twinbench.networks.architectures import Architecture, kernel_shape, shapes
 
 Weights = dict[str, np.ndarray]
 IMAGENET_CLASSES = 1000
 
 
-def read(path: Path) -> Weights:
-    """The weights in a framework-free file. Raises `InputError` if it is missing or damaged."""
+def read(path: Path, architecture: Architecture) -> Weights:
+    """The network's weights in a framework-free file. Raises `InputError` if it has no such."""
     weights, _ = tensor_files.read(path)
-    return weights
+    return check(weights, architecture, path, ANEW)
 
 
 def write(path: Path, weights: Weights) -> None:
@@ -29,21 +31,36 @@ def write(path: Path, weights: Weights) -> None:
     tensor_files.write(path, tensors, {})
 
 
-def check(weights: Weights, architecture: Architecture, origin: Path) -> Weights:
+def advice(architecture: Architecture) -> str:
+    """What to do about a library's file that does not have the network's weights."""
+    return (
+        f"give weights of {architecture.title}, or, if the file lies under results/, delete it and "
+        "start again: it is made anew"
+    )
+
+
+def check(weights: Weights, architecture: Architecture, origin: Path, advice: str) -> Weights:
     """The weights, if they are those of the network's convolutions and dense layers, the head aside.
 
-    Raises `InputError` naming the first tensor that is missing, of another shape, or not finite.
+    Raises `InputError`, with the advice, naming the first tensor that is missing, of another shape, or
+    not finite.
     """
+    check_shapes(weights, architecture, origin, advice)
+    for name in _expected_shapes(architecture):
+        if not np.isfinite(weights[name]).all():
+            raise InputError(f"{origin}: tensor {name} is not finite; {advice}")
+    return weights
+
+
+def check_shapes(
+    tensors: Mapping[str, Any], architecture: Architecture, origin: Path, advice: str
+) -> None:
+    """As `check`, of whatever has a `shape`: tensors need not be read for it."""
     for name, shape in _expected_shapes(architecture).items():
-        found = weights.get(name)
+        found = tensors.get(name)
         if found is None or found.shape != shape:
             state = "is missing" if found is None else f"has shape {found.shape}, not {shape}"
-            raise InputError(
-                f"{origin}: tensor {name} {state}; give the official file of {architecture.title}"
-            )
-        if not np.isfinite(found).all():
-            raise InputError(f"{origin}: tensor {name} is not finite; the file is damaged")
-    return weights
+            raise InputError(f"{origin}: tensor {name} {state}; {advice}")
 
 
 def _expected_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:

@@ -4,18 +4,18 @@ The first framework is the reference, each other one is compared with it. A chec
 to report, not an error.
 """
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count, pairwise, takewhile
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
-from safetensors import SafetensorError, safe_open
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from twinbench.errors import InputError
+from twinbench import tensor_files
+from twinbench.errors import ANEW, InputError
 from twinbench.language import Language
 from twinbench.texts import translatable
 
@@ -66,18 +66,21 @@ class Finding:
     text: str
 
 
+class _Description(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    framework: str
+    settings: dict[str, dict[str, Annotated[list[str], Field(min_length=2, max_length=2)]]]
+
+
 def read(path: Path) -> Measurement:
     """Read what a framework measured. Raises `InputError` if the file is no such measurement."""
+    quantities, facts = tensor_files.read(path)
     try:
-        with safe_open(path, framework="numpy") as file:
-            description = json.loads(file.metadata()["parity"])
-            quantities = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        framework, settings = description["framework"], description["settings"]
-    except (FileNotFoundError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{path}: not the parity measurement of a framework ({error}); delete it and run again"
-        ) from None
-    return Measurement(framework, list(settings), quantities, settings)
+        found = _Description.model_validate(facts)
+    except ValidationError:
+        raise InputError(f"{path}: not the parity measurement of a framework; {ANEW}") from None
+    return Measurement(found.framework, list(found.settings), quantities, found.settings)
 
 
 # --- Errors ------------------------------------------------------------------------------------
@@ -198,8 +201,9 @@ def _check_cases(measurements: list[Measurement]) -> None:
     for first, second in pairwise(measurements):
         if first.cases != second.cases:
             raise InputError(
-                f"parity: {first.framework} measured {', '.join(first.cases)}, "
-                f"{second.framework} {', '.join(second.cases)}; measure both again"
+                f"parity: {first.framework} measured {', '.join(first.cases)}, {second.framework} "
+                f"{', '.join(second.cases)}; delete parity/{first.framework}.safetensors and "
+                f"parity/{second.framework}.safetensors of the study and start again"
             )
 
 

@@ -7,7 +7,6 @@ weights and settings, with small batches and few steps.
 
 import argparse
 import hashlib
-import json
 import logging
 import math
 from collections.abc import Callable
@@ -16,15 +15,13 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from safetensors.numpy import save_file
 
-from twinbench import cli
+from twinbench import cli, tensor_files
 from twinbench.backends import backend_module
 from twinbench.backends.backend import Backend
 from twinbench.config.training import Training
 from twinbench.data import splits
 from twinbench.data.splits import Split
-from twinbench.files import written_atomically
 from twinbench.networks import weights
 from twinbench.networks.architectures import (
     ARCHITECTURES,
@@ -163,15 +160,12 @@ def _execute(arguments: argparse.Namespace, settings: ParitySettings) -> None:
         quantities |= {f"{name}:{quantity}": value for quantity, value in found.items()}
         described[name] = {
             setting: [facts.value, facts.own]
-            for setting, facts in describe(job, case.training, backend.ParityBackend).items()
+            for setting, facts in sorted(
+                describe(job, case.training, backend.ParityBackend).items()
+            )
         }
-    description = json.dumps(
-        {"framework": arguments.backend, "settings": described}, sort_keys=True
-    )
-    with written_atomically(arguments.output) as temporary:
-        # One key of metadata alone: safetensors writes several in random order.
-        quantities = {name: np.ascontiguousarray(value) for name, value in quantities.items()}
-        save_file(quantities, temporary, {"parity": description})
+    facts = {"framework": arguments.backend, "settings": described}
+    tensor_files.write(arguments.output, quantities, facts)
 
 
 # --- Jobs --------------------------------------------------------------------------------------
@@ -191,7 +185,7 @@ def parity_job(
     All layers are trained from the first step on, under a random head: below a head of zeros there is no
     gradient. Learning rates, schedule, augmentation, weight decay and frozen layers are the study's.
     """
-    used = min(len(train), BATCH * case.steps)
+    architecture, used = ARCHITECTURES[case.model], min(len(train), BATCH * case.steps)
     settings = case.training.changed(
         protocol="harmonised",
         precision="float32",
@@ -204,12 +198,12 @@ def parity_job(
     return Job(
         run=name,
         seed=seed,
-        architecture=ARCHITECTURES[case.model],
+        architecture=architecture,
         settings=settings,
         train=_first(train, used),
         validation=_first(validation, _EVALUATED),
         test=_first(validation, 0),
-        pretrained=weights.read(weights_file) if weights_file else {},
+        pretrained=weights.read(weights_file, architecture) if weights_file else {},
         published_normalisation=weights_file is not None,
         threads=threads,
     )

@@ -9,6 +9,7 @@ from pydantic import Field
 from twinbench.analysis.comparisons import ComparisonSettings
 from twinbench.analysis.reading import Record, readable
 from twinbench.config.base import Settings
+from twinbench.errors import ANEW
 
 
 class ReportSettings(ComparisonSettings):
@@ -51,5 +52,5 @@ class DataStatistics(Record):
 
 def read_statistics(path: Path) -> DataStatistics:
     """Read the data's statistics.json."""
-    with readable(path, "delete it and start again: it is made anew"):
+    with readable(path, ANEW):
         return DataStatistics.model_validate(json.loads(path.read_text(encoding="utf-8")))

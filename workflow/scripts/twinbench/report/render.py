@@ -12,6 +12,7 @@ import jinja2
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
+from twinbench.errors import InputError
 from twinbench.language import Language
 from twinbench.report.blocks import Cell, Figure, Report, Section, Table
 
@@ -108,8 +109,11 @@ def _paragraphs(text: str) -> Markup:
 
 
 def _image(figure: Figure, folder: Path) -> _Image:
-    content = (folder / f"{figure.name}.png").read_bytes()
-    # The header of a PNG: https://www.w3.org/TR/png-3/#11IHDR
+    path = folder / f"{figure.name}.png"
+    content = path.read_bytes()
+    # A PNG begins with its signature and its size: https://www.w3.org/TR/png-3/#5PNG-file-signature
+    if len(content) < 24 or not content.startswith(b"\x89PNG\r\n\x1a\n"):
+        raise InputError(f"{path}: not a PNG; delete {folder} and start again: it is made anew")
     width, height = struct.unpack(">II", content[16:24])
     return _Image(_base64(content), width // 2, height // 2)
 

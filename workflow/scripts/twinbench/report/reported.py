@@ -50,7 +50,8 @@ def _row(evidence: Evidence, reference: Reference, run: str, there: ReportedRun)
     here = evidence.results.accuracies[run]
     low, high = _interval(reference, there)
     seconds = rows["seconds_per_epoch"].mean()
-    gap = here.mean - there.test_accuracy
+    same = evidence.dataset.source == reference.dataset
+    gap = here.mean - there.test_accuracy if same else np.nan
     return [
         evidence.labels[run],
         Cell(say.estimate(there.test_accuracy, low, high), 100 * there.test_accuracy),

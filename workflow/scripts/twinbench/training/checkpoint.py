@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
@@ -78,8 +79,10 @@ class _Record:
 
     @classmethod
     def read(cls, text: str) -> "_Record":
-        values = json.loads(text)
-        return cls(**{**values, "parts": Parts(**values["parts"])})
+        """Raises `ValueError` or `TypeError` if the text is none."""
+        record = TypeAdapter(cls).validate_json(text)
+        _ = record.progress
+        return record
 
     @property
     def progress(self) -> tuple[int, int]:
@@ -115,9 +118,9 @@ class CheckpointStore:
         try:
             with written_atomically(self.path) as temporary:
                 save_file(tensors, temporary, metadata)
-        except (OSError, SafetensorError) as error:
+        except OSError as error:
             raise InputError(
-                f"{self.path}: the checkpoint could not be written ({error}); "
+                f"{self.path}: the checkpoint could not be written ({error.strerror}); "
                 "make room or set permissions, then start again: the one before it is untouched"
             ) from error
 
@@ -167,13 +170,13 @@ class CheckpointStore:
     def _read_tensors(self, path: Path) -> Tensors | None:
         """The tensors of a checkpoint; a damaged one is deleted with a warning."""
         try:
-            with safe_open(path, framework="np") as file:
+            with open(path, "rb"), safe_open(path, framework="np") as file:
                 metadata = file.metadata()
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             intact = path == self._path(metadata["key"])
             if intact and metadata["sha256"] == _digest(tensors, metadata["record"]):
                 return tensors
-        except (SafetensorError, OSError, ValueError):
+        except (SafetensorError, ValueError):
             pass
         _delete_damaged(path)
         return None
@@ -195,11 +198,15 @@ class CheckpointStore:
 
 
 def _read_record(path: Path) -> _Record | None:
-    """What a checkpoint says; one without it is damaged, and deleted with a warning."""
+    """What a checkpoint says; one without it is damaged, and deleted with a warning.
+
+    Not so one that cannot be read now, for lack of permission or of a disk: that ends the training.
+    """
     try:
-        with safe_open(path, framework="np") as file:
+        # Opened here as well: of a file that it may not read, safetensors says that it is missing.
+        with open(path, "rb"), safe_open(path, framework="np") as file:
             return _Record.read(file.metadata()["record"])
-    except (SafetensorError, OSError, ValueError, TypeError, KeyError):
+    except (SafetensorError, ValueError, TypeError, KeyError):
         _delete_damaged(path)
         return None
 

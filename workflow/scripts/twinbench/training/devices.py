@@ -129,7 +129,7 @@ def _take(folder: Path, devices: list[Device], jobs_per_gpu: int) -> Lease | Non
 
 def _free_slots(folder: Path, device: Device, jobs_per_gpu: int) -> list[int]:
     """The locks of a device that no other job holds, now held by this process: open files."""
-    name = re.sub(r"[^\w.-]", "-", device.identity)
+    name = _as_file_name(device.identity)
     paths = [folder / f"device-{name}-{slot}" for slot in range(jobs_per_gpu)]
     locks = [_lock(path, fcntl.LOCK_EX | fcntl.LOCK_NB) for path in paths]
     return [lock for lock in locks if lock is not None]
@@ -141,10 +141,15 @@ def _folder() -> Path:
     Jobs of a batch system may each call their device 0 and mean another.
     """
     job = os.environ.get("SLURM_JOB_ID")
-    scope = f"{os.getuid()}-{os.uname().nodename}" + (f"-{job}" if job else "")
+    scope = f"{os.getuid()}-{os.uname().nodename}" + (f"-{_as_file_name(job)}" if job else "")
     folder = Path(tempfile.gettempdir()) / f"twinbench-devices-{scope}"
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder
+
+
+def _as_file_name(text: str) -> str:
+    """The text as part of a file's name: the environment's variables may hold anything."""
+    return re.sub(r"[^\w.-]", "-", text)[:80]
 
 
 def _lock(path: Path, operation: int) -> int | None:

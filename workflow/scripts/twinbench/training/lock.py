@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from twinbench.errors import InputError
+from twinbench.files import errors_name
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +32,9 @@ def held(folder: Path, name: str) -> Iterator[None]:
     path = folder / f".lock-{name}"
     descriptor = _locked(path)
     try:
-        os.truncate(descriptor, 0)
-        os.pwrite(descriptor, f"{socket.gethostname()} {os.getpid()}".encode(), 0)
+        with errors_name(path):
+            os.truncate(descriptor, 0)
+            os.pwrite(descriptor, f"{socket.gethostname()} {os.getpid()}".encode(), 0)
         yield
     finally:
         # While it is still held: whoever locks the deleted file afterwards notices that.

@@ -10,6 +10,8 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from twinbench.files import errors_name
+
 log = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_LINES = 60
@@ -27,7 +29,8 @@ class Progress:
         folder.mkdir(parents=True, exist_ok=True)
         name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}"
         self._costs = costs
-        self._file = open(folder / name, "wb")  # noqa: SIM115, closed by close()
+        self._path = folder / name
+        self._file = open(self._path, "wb")  # noqa: SIM115, closed by close()
         self._records = RecordWriter(self._file)
         self._started = False
         self._last_line = time.monotonic()
@@ -62,11 +65,13 @@ class Progress:
         )
 
     def close(self) -> None:
-        self._file.close()
+        with errors_name(self._path):
+            self._file.close()
 
     def _write(self, event: Event) -> None:
-        self._records.write(event.SerializeToString())
-        self._file.flush()
+        with errors_name(self._path):
+            self._records.write(event.SerializeToString())
+            self._file.flush()
 
 
 def seconds_left(seconds: Sequence[float], costs: Sequence[float]) -> float:

@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 
 MakeBackend = Callable[[Job], Backend]
 TERMINATED = 143  # 128 + SIGTERM, as a shell reports it
+_MOST_SKEW = 60  # seconds by which a file server's clock may differ
 
 
 class WeightsSource(Settings):
@@ -122,6 +123,7 @@ def _execute(
     inputs = {"train": arguments.train, "validation": arguments.validation, "test": arguments.test}
     if arguments.weights:
         inputs["weights"] = arguments.weights
+    _check_dates(inputs.values(), time.time() + _MOST_SKEW)  # before hours of work
     sums = provenance.checksums(inputs)
     backend = make(job, make_backend, lease)
     identity = {
@@ -166,6 +168,8 @@ def _execute(
         "total_seconds": seconds,
     }
     _write_json(arguments.provenance, record)
+    # While there is a checkpoint to go on from.
+    _check_dates(inputs.values(), arguments.history.stat().st_mtime)
     store.clear()
     log.info(
         "done: selected epoch %d of %d, total time %s",
@@ -175,17 +179,30 @@ def _execute(
     )
 
 
+def _check_dates(inputs: Iterable[Path], latest: float) -> None:
+    """Raise `InputError` where an input is newer than `latest`, as after a clock went back: Snakemake
+    deletes outputs that are older than an input."""
+    for path in inputs:
+        written = path.stat().st_mtime
+        if written > latest:
+            then, now = (f"{datetime.fromtimestamp(at):%F %T}" for at in (written, time.time()))
+            raise InputError(
+                f"{path}: its date is {then}, and the clock says {now}: set the clock, or wait until "
+                "then, and start again"
+            )
+
+
 def _job(arguments: argparse.Namespace, settings: RunSettings) -> Job:
-    path = arguments.weights
+    path, architecture = arguments.weights, ARCHITECTURES[settings.model]
     return Job(
         run=settings.run,
         seed=arguments.seed,
-        architecture=ARCHITECTURES[settings.model],
+        architecture=architecture,
         settings=settings.training,
         train=splits.load(arguments.train),
         validation=splits.load(arguments.validation),
         test=splits.load(arguments.test),
-        pretrained=weights.read(path) if path else {},
+        pretrained=weights.read(path, architecture) if path else {},
         published_normalisation=path is not None,
         threads=arguments.threads,
         checkpoint_steps=arguments.checkpoint_steps,

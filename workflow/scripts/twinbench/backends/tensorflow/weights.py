@@ -1,6 +1,7 @@
 """Weights files of Keras users: read, and written as `keras.applications` has them without top."""
 
 import io
+import math
 import zipfile
 from itertools import count
 from pathlib import Path
@@ -12,10 +13,13 @@ import numpy as np
 from twinbench.errors import InputError
 from twinbench.files import written_atomically
 from twinbench.networks.architectures import HEAD, Architecture, Convolution
-from twinbench.networks.weights import Weights, check
+from twinbench.networks.weights import Weights, advice, check, check_shapes
 
 _KERAS_3 = "layers"  # the group that holds all others in Keras 3's weights files
-_LARGEST = 4 << 30  # bytes of one tensor, or of the weights within a .keras file
+_WHOLE_MODEL = "model_weights/"  # before the weights of a model that Keras 2 saved as a whole
+_LARGEST = 2 << 30  # bytes of the weights within a .keras file, its optimiser's state included
+
+Tensors = dict[str, h5py.Dataset]  # not read yet
 
 
 def read_published(path: Path, architecture: Architecture) -> Weights:
@@ -25,54 +29,62 @@ def read_published(path: Path, architecture: Architecture) -> Weights:
     `.weights.h5` or `.keras`. Nothing in it is executed. Raises `InputError` if a layer is missing or
     does not fit.
     """
+    what_to_do = advice(architecture)
     try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                weights = _read(_weights_within(archive), architecture)
-        else:
-            weights = _read(path, architecture)
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        with h5py.File(_weights_within(path)) as file:
+            tensors = _tensors(_datasets(file), architecture)
+            check_shapes(tensors, architecture, path, what_to_do)  # before anything large is read
+            weights = {name: _array(tensor) for name, tensor in tensors.items()}
+    except InputError:
+        raise
+    except Exception as error:  # whatever a file leads the libraries to
         reason = str(error).partition("\n")[0]
         raise InputError(
-            f"{path}: not readable as HDF5 or .keras ({reason}); give a file of model.save_weights"
-        ) from error
-    return check(weights, architecture, path)
+            f"{path}: not readable as HDF5 or .keras ({reason}); give a file of model.save_weights, or, "
+            "if the file lies under results/, delete it and start again: it is made anew"
+        ) from None
+    return check(weights, architecture, path, what_to_do)
 
 
-def _weights_within(archive: zipfile.ZipFile) -> IO[bytes]:
-    entry = archive.getinfo("model.weights.h5")
-    if entry.file_size > _LARGEST:
-        raise ValueError(f"{entry.filename} of {entry.file_size} bytes")
-    return io.BytesIO(archive.read(entry))
+def _weights_within(path: Path) -> Path | IO[bytes]:
+    """What is in a .keras file, or the file itself if it is another."""
+    if not zipfile.is_zipfile(path):
+        return path
+    with zipfile.ZipFile(path) as archive:
+        entry = archive.getinfo("model.weights.h5")
+        if entry.file_size > _LARGEST:
+            raise ValueError(f"{entry.filename} of {entry.file_size} bytes")
+        return io.BytesIO(archive.read(entry))
 
 
-def _read(source: Path | IO[bytes], architecture: Architecture) -> Weights:
-    with h5py.File(source) as file:
-        root = file.get("model_weights", file)
-        return _in_order(root, architecture) if _KERAS_3 in root else _by_name(root, architecture)
+def _tensors(datasets: dict[str, h5py.Dataset], architecture: Architecture) -> Tensors:
+    """The kernels and biases of the network's layers by our names, as far as they are there."""
+    if any(name.startswith(f"{_KERAS_3}/") for name in datasets):
+        return _in_order(datasets, architecture)
+    return _by_name(datasets, architecture)
 
 
-def _by_name(root: h5py.Group, architecture: Architecture) -> Weights:
+def _by_name(datasets: dict[str, h5py.Dataset], architecture: Architecture) -> Tensors:
     """From a group per layer with the layer's name, as Keras 2 wrote them."""
-    weights: Weights = {}
+    found: Tensors = {}
     for layer, name in layer_names(architecture):
-        if name in root:
-            weights |= _kernel_and_bias(layer, list(_datasets(root[name]).values()))
-    return weights
+        inside = [each for path, each in datasets.items() if path.startswith(f"{name}/")]
+        found |= _kernel_and_bias(layer, inside)
+    return found
 
 
-def _in_order(root: h5py.Group, architecture: Architecture) -> Weights:
+def _in_order(datasets: dict[str, h5py.Dataset], architecture: Architecture) -> Tensors:
     """From groups that Keras 3 names by kind and number (`conv2d_1`), in the order of the layers.
 
     A model inside another one is a group of its own; the one with the most layers is the network.
     """
-    models: dict[str, dict[str, list[np.ndarray]]] = {}
-    for name, tensor in _datasets(root).items():
+    models: dict[str, dict[str, list[h5py.Dataset]]] = {}
+    for name, tensor in datasets.items():
         model, _, layer = name.rpartition("/vars/")[0].rpartition("/")
         models.setdefault(model, {}).setdefault(layer, []).append(tensor)
     found = max(models.values(), key=len, default={})
     convolutions = [x.name for x in architecture.layers if isinstance(x, Convolution)]
-    weights: Weights = {}
+    weights: Tensors = {}
     numbers = {"conv2d": count(), "dense": count()}
     for layer, _ in layer_names(architecture):
         kind = "conv2d" if layer in convolutions else "dense"
@@ -81,19 +93,29 @@ def _in_order(root: h5py.Group, architecture: Architecture) -> Weights:
     return weights
 
 
-def _kernel_and_bias(layer: str, tensors: list[np.ndarray]) -> Weights:
+def _kernel_and_bias(layer: str, tensors: list[h5py.Dataset]) -> Tensors:
     # By rank, since the names inside vary with the Keras that wrote them.
-    ordered = sorted(tensors, key=lambda tensor: -tensor.ndim)
-    if len(ordered) != 2:
-        return {}
-    kernel, bias = (tensor.astype(np.float32) for tensor in ordered)
-    return {f"{layer}/kernel": kernel, f"{layer}/bias": bias}
+    ordered = sorted(tensors, key=lambda tensor: -(tensor.ndim or 0))
+    names = (f"{layer}/kernel", f"{layer}/bias")
+    return dict(zip(names, ordered, strict=True)) if len(ordered) == len(names) else {}
+
+
+def _array(tensor: h5py.Dataset) -> np.ndarray:
+    """Its numbers as float32. Raises `ValueError` if they are no numbers or not in this file."""
+    if tensor.dtype.kind != "f":
+        raise ValueError(f"{tensor.name} holds {tensor.dtype}, not floating-point numbers")
+    if tensor.external or tensor.is_virtual:
+        raise ValueError(f"{tensor.name} lies in another file")
+    if (chunk := math.prod(tensor.chunks or ()) * tensor.dtype.itemsize) > _LARGEST:
+        raise ValueError(f"{tensor.name} has chunks of {chunk} bytes")
+    return tensor[()].astype(np.float32)
 
 
 def write_published(path: Path, architecture: Architecture, weights: Weights) -> None:
     """Write weights as the network's class in `keras.applications` loads them; the head is left out."""
     names = layer_names(architecture)
-    with written_atomically(path) as temporary, h5py.File(temporary, "w") as file:
+    buffer = io.BytesIO()  # HDF5 crashes the process where it writes to a disk that is full
+    with h5py.File(buffer, "w") as file:
         file.attrs["layer_names"] = [name.encode() for _, name in names]
         file.attrs["backend"] = b"tensorflow"
         file.attrs["keras_version"] = b"1.2.0"  # the version of the layout, as in the original
@@ -103,6 +125,8 @@ def write_published(path: Path, architecture: Architecture, weights: Weights) ->
             group.attrs["weight_names"] = [tensor.encode() for tensor in tensors]
             group[tensors[0]] = weights[f"{layer}/kernel"]
             group[tensors[1]] = weights[f"{layer}/bias"]
+    with written_atomically(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def layer_names(architecture: Architecture) -> list[tuple[str, str]]:
@@ -116,15 +140,13 @@ def layer_names(architecture: Architecture) -> list[tuple[str, str]]:
     ]
 
 
-def _datasets(group: h5py.Group) -> dict[str, np.ndarray]:
-    """All arrays in a group, by their paths."""
-    found: dict[str, np.ndarray] = {}
+def _datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
+    """All arrays in a file by their paths; links are not followed."""
+    found: dict[str, h5py.Dataset] = {}
 
     def visit(name: str, item: h5py.Group | h5py.Dataset) -> None:
         if isinstance(item, h5py.Dataset):
-            if item.nbytes > _LARGEST:
-                raise ValueError(f"{name} of {item.nbytes} bytes")
-            found[name] = item[()]
+            found[name.removeprefix(_WHOLE_MODEL)] = item
 
-    group.visititems(visit)
+    file.visititems(visit)
     return found
