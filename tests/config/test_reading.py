@@ -131,7 +131,7 @@ MISTAKES = [
     ({"study": 5}, "study", ["5 is a number", NOT_TEXT]),
     ({"study": None}, "study", ["nothing instead of text"]),
     ({"study": "../elsewhere"}, "study", ["'../elsewhere'", "only letters, digits, - and _"]),
-    ({"study": "a" * 101}, "study", ["only letters, digits, - and _, 100 at most"]),
+    ({"study": "a" * 101}, "study", ["too long", "at most 100 characters"]),
     ({"study": "cifar10\n"}, "study", ["only letters, digits, - and _"]),
     (
         {"report.title": datetime.date(2026, 7, 1)},

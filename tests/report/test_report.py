@@ -208,6 +208,13 @@ def test_each_seed_alone_is_shown_where_there_are_several(tmp_path):
     assert "of 2 seeds alone" in words(found)
 
 
+def test_the_spread_between_trainings_is_shown_from_three_seeds_on(tmp_path):
+    two = single_seeds(evidence(FakeStudy(tmp_path / "two", TWINS, (0, 1), 500)))
+    assert "endless test images" not in words(two)
+    found = single_seeds(evidence(FakeStudy(tmp_path / "three", TWINS, (0, 1, 2), 500)))
+    assert [row[0] for row in table(found, "spread")] == list(TWINS)
+
+
 def test_with_native_runs_the_effect_of_the_defaults_is_reported(tmp_path):
     settings = {**SETTINGS, "protocol": "native"}
     native = {

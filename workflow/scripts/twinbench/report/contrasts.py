@@ -7,6 +7,7 @@ import numpy as np
 from twinbench.analysis.comparisons import Comparison, differences
 from twinbench.analysis.defaults import Gap
 from twinbench.analysis.naming import ContrastName, network, weights
+from twinbench.analysis.spread import measured_spread
 from twinbench.analysis.statistics import SIGNIFICANCE, Estimate, score_interval
 from twinbench.report.answer import side
 from twinbench.report.blocks import Block, Bullets, Cell, Code, Figure, Folded, Row, Table, Text
@@ -18,6 +19,7 @@ _MOST_SHOWN = 20  # contrasts in a table that is not folded
 _MOST_SEEDS_TO_ADVISE = 20
 _MOST_ROWS = 100  # of pairs that are not planned
 _MOST_SEEDS = 10  # each with a row
+_SEEDS_FOR_A_SPREAD = 3
 
 
 def opening(evidence: Evidence) -> list[Block]:
@@ -281,7 +283,26 @@ def single_seeds(evidence: Evidence) -> list[Block]:
         ]
         rows: list[Row] = [[str(name), *(cell for cell, _ in claims[name])] for name in order]
         blocks.append(Table("single-seeds", header, rows[:_MOST_ROWS]))
-    return blocks
+    return [*blocks, *_spreads(evidence)]
+
+
+def _spreads(evidence: Evidence) -> list[Block]:
+    """How much trainings of one run differ by their seed alone."""
+    say = evidence.say
+    if evidence.seeds < _SEEDS_FOR_A_SPREAD:
+        return []
+    rows: list[Row] = []
+    for run, correct in evidence.results.correct.items():
+        if run not in evidence.results.collapsed:
+            std, low, high = measured_spread(correct)
+            text = f"{say.points(std, 2)} ({say.interval(low, high, 2)})"
+            rows.append([evidence.labels[run], Cell(text, 100 * std)])
+    explained = say(
+        "The spread between trainings that differ in their seed alone, on endless test images (Jordan 2024, "
+        "theorem 2):"
+    )
+    header = [say("run"), say("standard deviation (95 % interval)")]
+    return [Text(explained), Table("spread", header, rows[:_MOST_ROWS])] if rows else []
 
 
 def _claims(evidence: Evidence, pair: Comparison) -> Iterator[tuple[Cell, str]]:
