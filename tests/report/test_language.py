@@ -124,10 +124,10 @@ def test_each_piece_is_found_within_a_text(fragment):
     assert SPANISH.recorded(f"{filled} conv1", fragments) == f"{SPANISH(fragment, **values)} conv1"
 
 
-def test_words_within_longer_words_and_versions_stay():
+def test_words_within_longer_words_versions_and_code_stay():
     assert SPANISH.recorded("nothing is on", ["no", "on"]) == "nothing is activado"
-    assert SPANISH.recorded("torch 2.9.1, 0.5, 1e-05, 1.5e-05.", ()) == (
-        "torch 2.9.1, 0,5, 1e-05, 1,5e-05."
+    assert SPANISH.recorded("torch 2.9.1, eps=0.5, 0.5, 1e-05, 1.5e-05.", ()) == (
+        "torch 2.9.1, eps=0.5, 0,5, 1e-05, 1,5e-05."
     )
 
 

@@ -14,7 +14,8 @@ from babel.numbers import format_decimal, get_decimal_symbol
 
 from twinbench.errors import InputError
 
-_DECIMALS = re.compile(r"(?<![\w.])(\d+)\.(\d+(?:e[-+]\d+)?)(?!\w|\.\d)")
+# Of numbers in prose, not of versions and assignments.
+_DECIMALS = re.compile(r"(?<![\w.=])(\d+)\.(\d+(?:e[-+]\d+)?)(?!\w|\.\d)")
 _FRAMEWORKS = {"pytorch": "PyTorch", "tensorflow": "TensorFlow"}
 
 
