@@ -43,7 +43,7 @@ def write_report(refuse, study: Path, folder: Path, name: str, change, expected:
     files |= {"statistics": "statistics.json", "reference": "reference.yaml"}
     files |= {
         "figures": "figures",
-        "templates": TEMPLATES,
+        "template": TEMPLATES / "report.md.jinja",
         "directory": "runs",
         "output": "report.html",
         "summary": "summary.txt",

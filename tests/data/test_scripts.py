@@ -71,7 +71,7 @@ def test_parquet_holds_the_images_of_the_tensors(folder):
 
 @pytest.mark.parametrize("command", [BUILD_TENSORS, BUILD_PARQUET])
 def test_cifar10_must_be_the_whole_archive(folder, command):
-    assert "expected 10000" in refusal(command.format(source="cifar10"), folder)
+    assert "CIFAR-10 has 10000" in refusal(command.format(source="cifar10"), folder)
 
 
 def test_a_local_archive_is_copied_if_its_checksum_is_right(folder):

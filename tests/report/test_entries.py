@@ -57,7 +57,7 @@ def report(tmp_path_factory) -> Path:
         *[*shared, *texts],
         **files,
         reference=REFERENCE,
-        templates=TEMPLATES,
+        template=TEMPLATES / "report.md.jinja",
         output=page,
         summary=folder / "summary.txt",
     )

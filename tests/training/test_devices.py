@@ -218,6 +218,7 @@ def test_a_gpu_that_the_framework_cannot_use_is_one_warning_and_given_back(
 ):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4")
     monkeypatch.setattr("tempfile.tempdir", str(here.parent))  # where the other process looks
+    caplog.set_level("WARNING", "twinbench")
     with devices.leased("auto", system=here) as lease:
         devices.check(lease, "auto", "NVIDIA A100")
         assert lease.note is None and not caplog.records

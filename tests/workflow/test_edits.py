@@ -203,7 +203,7 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
         file(TRAINING_RULES, 'message:\n            "', 'message:\n            "Now: '),
         set(),
     ),
-    "a rule's memory": (file(TRAINING_RULES, "mem_mb=scaled(6000)", "mem_mb=9000"), set()),
+    "a rule's memory": (file(TRAINING_RULES, "scaled(TRAINING_MEMORY)", "9000"), set()),
     # Code, each module by its users
     "networks": (module("networks/architectures"), EVERYTHING_TRAINED),
     "epoch plan": (module("recipe/epoch_plan"), EVERYTHING_TRAINED),

@@ -29,6 +29,7 @@ DISTRIBUTIONS = {
     "pydantic_core": "pydantic",  # which pins it
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
+    "markdown_it": "markdown-it-py",
 }
 
 

@@ -32,7 +32,7 @@ def analysed(workplace, plan):
         "study": "odd",
         "dataset": {"source": "synthetic"},
         "runs": dict.fromkeys(shipped) | own,
-        "report": {"figures": {"dpi": 50}},
+        "report": {"figures": {"dpi": 50}, "pictures": False},
     }
     status, output = plan(workplace, "--dry-run", "--printshellcmds", overlay=overlay)
     assert status == 0, output

@@ -175,6 +175,6 @@ rule write_report:
         'python {resources.command} {params:q} --directory "$(dirname {input.metrics:q})"/runs'
         " --metrics {input.metrics:q} --comparisons {input.comparisons:q} --statistics {input.statistics:q}"
         " --reference {input.reference:q} --parity {input.suite:q} --audit {input.audit:q}"
-        ' --templates "$(dirname {input.templates[0]:q})" --catalogue {input.catalogue:q}'
+        " --template {input.templates[0]:q} --catalogue {input.catalogue:q}"
         " --figures {input.figures:q} --output {output.report:q} --summary {output.summary:q}"
         " --log {log:q}"

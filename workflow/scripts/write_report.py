@@ -33,7 +33,7 @@ def main(arguments: Namespace) -> None:
         figures=sorted(path.stem for path in arguments.figures.glob("*.png")),
     )
     written = report(evidence)
-    folder, templates = arguments.output.parent, arguments.templates
+    folder, templates = arguments.output.parent, arguments.template.parent
     links = Path(os.path.relpath(arguments.figures, folder)).as_posix()
     data = [arguments.metrics, arguments.comparisons, arguments.parity, arguments.audit]
     texts = {
@@ -56,7 +56,7 @@ if __name__ == "__main__":
         metrics=Path,
         comparisons=Path,
         statistics=Path,
-        templates=Path,
+        template=Path,
         figures=Path,
         output=Path,
         summary=Path,
