@@ -251,10 +251,10 @@ def example() -> str:
     return "\n".join(
         [
             f"- **PyTorch or TensorFlow?** {verdict.capitalize()}: the networks from scratch end "
-            f"{SAY.number(100 * abs(twins.difference), 1)} percentage points (pp) apart, but the "
-            f"methods may differ by anything from {SAY.interval(low, high, 1)}.",
-            f"- **Scratch or pretrained?** {gain_verdict.capitalize()} by {measured(gain)}, "
-            "for VGG16 in a [shorter study](docs/results.md); below, the networks differ too.",
+            f"{SAY.number(100 * abs(twins.difference), 1)} percentage points (pp) apart, but either "
+            f"method may be up to {SAY.points(max(-low, high))} better.",
+            f"- **Scratch or pretrained?** {gain_verdict.capitalize()} by {measured(gain)} for the same "
+            "VGG16, in [three epochs](docs/results.md).",
             "- **The course report's 10 %?** A collapsed training, not a weak network: "
             "[why](docs/course-report.md#the-10--in-a-minute).",
             "",

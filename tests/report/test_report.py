@@ -14,7 +14,7 @@ from twinbench.report import answer, appendices, mistakes, outcomes, render, rep
 from twinbench.report.blocks import Block, Bullets, Cell, Folded, Report, Table, Text
 from twinbench.report.caveats import applying
 from twinbench.report.contents import report
-from twinbench.report.contrasts import contrasts, single_seeds
+from twinbench.report.contrasts import contrasts, settling, single_seeds
 from twinbench.report.evidence import Evidence
 from twinbench.report.inputs import Given, ReportSettings
 
@@ -129,17 +129,16 @@ def test_failures_come_first(tmp_path):
 
 def test_badges_tell_what_is_doubtful(tmp_path):
     sound = FakeStudy(tmp_path / "sound", {**TWINS, "tuned": PRETRAINED}, (0, 1, 2), 100)
-    assert all(badge.good for badge in answer.badges(evidence(sound, **PASSED)))
-    doubtful = {
-        badge.text for badge in answer.badges(flawed(tmp_path / "flawed")) if not badge.good
-    }
+    assert not [b for b in answer.badges(evidence(sound, **PASSED)) if b.good is False]
+    badges = answer.badges(flawed(tmp_path / "flawed"))
+    doubtful = {badge.text for badge in badges if badge.good is False}
     assert doubtful == {"synthetic weights, not ImageNet's", "parity 1 of 2, FAILS", "1 seed"}
 
 
 @pytest.mark.parametrize(
     ("changes", "settings", "badge"),
     [
-        ({}, {}, "official CIFAR-10"),
+        ({}, {}, "official CIFAR-10, 100 test images"),
         ({}, {"official_archive": False}, "images not from the official archive"),
         ({"statistics": data_statistics(limit=500)}, {}, "part of the official CIFAR-10"),
     ],
@@ -154,7 +153,7 @@ def test_the_origin_of_the_images_is_a_badge(tmp_path, changes, settings, badge)
     [
         ({"commit": "0123456789", "dirty": False}, "commit 0123456, clean", True),
         ({"commit": "0123456789", "dirty": True}, "commit 0123456 with changes", False),
-        ({"commit": "0123456789", "dirty": None}, "commit 0123456", True),
+        ({"commit": "0123456789", "dirty": None}, "commit 0123456", None),
         ({"commit": None, "dirty": None}, "unknown version of the code", False),
     ],
 )
@@ -186,7 +185,7 @@ def test_one_seed_is_said_to_compare_trained_networks(tmp_path):
 
 def test_what_would_settle_an_open_contrast_is_a_command_with_more_seeds(tmp_path):
     given = Given(files=["config/my study.yaml"], values={"study": "x"})
-    found = contrasts(evidence(FakeStudy(tmp_path, TWINS, (0, 7), 10_000), given=given))
+    found = settling(evidence(FakeStudy(tmp_path, TWINS, (0, 7), 10_000), given=given))
     (command,) = (block.text for block in every(found) if type(block).__name__ == "Code")
     assert command.startswith("snakemake --cores all --configfile 'config/my study.yaml' --config")
     seeds = re.search(r"seeds=\[([\d, ]+)]", command)
@@ -197,7 +196,7 @@ def test_a_contrast_that_no_seeds_would_settle_is_named(tmp_path):
     found = evidence(FakeStudy(tmp_path, TWINS, images=100))
     pairs = [replace(pair, seeds_to_settle=np.nan) for pair in found.results.comparisons]
     found = replace(found, results=replace(found.results, comparisons=pairs))
-    assert "100 test images are too few" in words(contrasts(found))
+    assert "100 test images are too few" in words(settling(found))
 
 
 def test_each_seed_alone_is_shown_where_there_are_several(tmp_path):
@@ -237,7 +236,7 @@ def test_sound_runs_get_no_caveats_but_that_of_their_device(tmp_path):
 
 def test_each_flaw_is_a_caveat(tmp_path):
     found = applying(flawed(tmp_path))
-    assert set(found) == {"synthetic weights", "few seeds", "one device"}
+    assert set(found) == {"synthetic weights", "few seeds", "collapsed", "one device"}
     assert "tensorflow-pretrained" in found["synthetic weights"]
 
 
@@ -260,6 +259,21 @@ def test_a_collapse_is_explained_only_where_there_is_one(tmp_path):
     text = markdown(report(flawed(tmp_path / "collapsed")))
     assert DIAGNOSIS in text and CHANCE_LOSS in text and "dead ReLUs" in text
     assert "dead ReLUs" not in markdown(report(evidence(FakeStudy(tmp_path / "sound", TWINS))))
+
+
+def test_a_collapsed_run_has_no_interval_and_no_difference(tmp_path):
+    found = flawed(tmp_path)
+    (row,) = (r for r in table(outcomes.results(found), "results") if "collapsed" in r[0])
+    assert row[3] == "10.0 %"
+    (row,) = (r for r in table(reported.reported(found), "reported") if "collapsed" in r[0])
+    assert row[2:4] == ["10.0 %", "-"]
+
+
+def test_an_end_of_an_interval_near_zero_shows_its_side(tmp_path):
+    found = evidence(FakeStudy(tmp_path, TWINS))
+    pairs = [replace(p, difference_low=-0.03, difference_high=-0.0003) for p in found.results.comparisons]
+    found = replace(found, results=replace(found.results, comparisons=pairs))
+    assert table(contrasts(found), "contrasts")[0][2] == "-3.00 to -0.03"
 
 
 def test_collapsed_runs_are_compared_nowhere(tmp_path):

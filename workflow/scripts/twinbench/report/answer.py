@@ -117,13 +117,12 @@ def _of_several(evidence: Evidence, pairs: list[Comparison]) -> str:
     winners = Counter(side(evidence, pair, pair.winner) for pair in pairs if pair.winner)
     equal = sum(pair.verdict == "equivalent" for pair in pairs)
     if len(winners) == 1 and winners.total() == count:
-        gaps = sorted(abs(pair.difference) for pair in pairs)
+        mean = sum(abs(pair.difference) for pair in pairs) / count
         return say(
-            "{ahead} is ahead in all {count} comparisons, by {low} to {high}.",
+            "{ahead} is ahead in all {count} comparisons, by {gap} on average.",
             ahead=next(iter(winners)),
             count=count,
-            low=say.number(100 * gaps[0], 1),
-            high=say.points(gaps[-1]),
+            gap=say.points(mean),
         )
     if not winners and equal == 0:
         return say("Open: none of {count} comparisons shows a difference.", count=count)
@@ -233,7 +232,8 @@ def _images(evidence: Evidence) -> Badge:
         return Badge(say("images not from the official archive"), False)
     if evidence.statistics.limit:
         return Badge(say("part of the official CIFAR-10"), False)
-    return Badge(say("official CIFAR-10"), True)
+    images = say.whole(evidence.images)
+    return Badge(say("official CIFAR-10, {count} test images", count=images), True)
 
 
 def _weights(evidence: Evidence) -> list[Badge]:
@@ -263,7 +263,7 @@ def _devices(evidence: Evidence) -> list[Badge]:
     devices = list(dict.fromkeys(found.device for found in evidence.provenances))
     if len(devices) > 2:
         return [Badge(evidence.say("{count} different devices", count=len(devices)), False)]
-    return [Badge(device, len(devices) == 1) for device in devices]
+    return [Badge(device, None if len(devices) == 1 else False) for device in devices]
 
 
 def _commit(evidence: Evidence) -> Badge:
@@ -277,5 +277,5 @@ def _commit(evidence: Evidence) -> Badge:
     if dirty:
         return Badge(say("commit {commit} with changes", commit=commit[:7]), False)
     if dirty is None:
-        return Badge(say("commit {commit}", commit=commit[:7]), True)
+        return Badge(say("commit {commit}", commit=commit[:7]), None)
     return Badge(say("commit {commit}, clean", commit=commit[:7]), True)

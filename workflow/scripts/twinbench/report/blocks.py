@@ -69,10 +69,10 @@ class Section:
 
 @dataclass(frozen=True)
 class Badge:
-    """A fact that decides how far to trust the study; `good` if it is no reason for doubt."""
+    """A fact that decides how far to trust the study: `good` or a reason for doubt, None if neither."""
 
     text: str
-    good: bool
+    good: bool | None
 
 
 @dataclass(frozen=True)

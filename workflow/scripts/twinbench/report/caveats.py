@@ -65,7 +65,13 @@ def _seeds(evidence: Evidence) -> _Caveats:
 
 def _comparability(evidence: Evidence) -> _Caveats:
     say = evidence.say
+    collapsed = evidence.results.collapsed
     return [
+        (
+            "collapsed",
+            bool(collapsed),
+            say("Collapsed: {runs}. They are compared with nothing.", runs=", ".join(collapsed)),
+        ),
         (
             "precision",
             bool(mixed := _mixed_precision(evidence)),

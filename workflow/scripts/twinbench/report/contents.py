@@ -22,6 +22,7 @@ def report(evidence: Evidence) -> Report:
             evidence,
             [
                 ("contrasts", say("Planned contrasts"), contrasts.contrasts),
+                ("settling", say("What would settle the open ones"), contrasts.settling),
                 ("results", say("Results"), outcomes.results),
                 ("collapse", say("Why it collapsed"), outcomes.collapses),
                 ("reported", say("The report that this study re-does"), reported.reported),

@@ -54,7 +54,6 @@ def contrasts(evidence: Evidence) -> list[Block]:
         Text(explained),
         table,
         *_details(evidence),
-        *_settling(evidence),
         *_unplanned(evidence),
     ]
 
@@ -66,7 +65,7 @@ def _row(evidence: Evidence, name: ContrastName, pair: Comparison) -> Row:
     return [
         str(name),
         Cell(say.points(pair.difference), 100 * pair.difference),
-        Cell(say.interval(pair.difference_low, pair.difference_high, 1), 100 * pair.difference_low),
+        Cell(_interval(evidence, pair), 100 * pair.difference_low),
         Cell(say.p_value(pair.p_holm), pair.p_holm),
         _verdict(evidence, pair),
     ]
@@ -86,6 +85,13 @@ def _verdict(evidence: Evidence, pair: Comparison) -> str:
     return say("open")
 
 
+def _interval(evidence: Evidence, pair: Comparison) -> str:
+    """With a second digit where one alone would hide on which side of zero an end lies."""
+    ends = pair.difference_low, pair.difference_high
+    decimals = 2 if any(0 < abs(end) < 0.0005 for end in ends) else 1
+    return evidence.say.interval(*ends, decimals)
+
+
 def _details(evidence: Evidence) -> list[Block]:
     """Of one seed what the trained networks show, of several how reliable the winners are."""
     say = evidence.say
@@ -99,8 +105,8 @@ def _details(evidence: Evidence) -> list[Block]:
     if not winners:
         return []
     text = say.plural(
-        "A new pair of trainings would have the same one ahead with a probability of {share}.",
-        "New pairs of trainings would have the same ones ahead, each with a probability of {share} or more.",
+        "A repetition would put the same one ahead with a probability of {share}.",
+        "A repetition would put the same ones ahead, each with a probability of {share} or more.",
         len(winners),
         share=say.number(min(winners), 2),
     )
@@ -122,7 +128,8 @@ def _of_one_seed(evidence: Evidence, name: ContrastName, pair: Comparison) -> st
 # --- What would settle it ----------------------------------------------------------------------
 
 
-def _settling(evidence: Evidence) -> list[Block]:
+def settling(evidence: Evidence) -> list[Block]:
+    """What would settle the open contrasts."""
     say = evidence.say
     open_ones = {n: pair for n, pair in evidence.contrasts.items() if pair.verdict == "open"}
     if not open_ones:
@@ -145,7 +152,7 @@ def _settling(evidence: Evidence) -> list[Block]:
     useful = [int(seeds) for seeds in needed if not np.isnan(seeds)]
     if useful:
         found += _more_seeds(evidence, max(useful), len(useful))
-    return [Folded(say("What would settle the open ones"), found)]
+    return found
 
 
 def _more_seeds(evidence: Evidence, total: int, count: int) -> list[Block]:
@@ -162,7 +169,10 @@ def _more_seeds(evidence: Evidence, total: int, count: int) -> list[Block]:
         margin=margin,
     )
     if total > _MOST_SEEDS_TO_ADVISE:
-        advice = say("So many are seldom worth it: more test images, or a wider margin, help more.")
+        advice = say(
+            "So many are seldom worth it: more test images help more, or a wider margin "
+            "(report.equivalence_margin) that is fixed before the next study."
+        )
         return [Text(text), Text(advice)]
     free = (seed for seed in range(1, 10**6) if seed not in seeds)
     added = [*seeds, *(next(free) for _ in range(total - len(seeds)))]

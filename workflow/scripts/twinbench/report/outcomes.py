@@ -8,6 +8,8 @@ from twinbench.report.blocks import Block, Bullets, Cell, Figure, Table, Text
 from twinbench.report.evidence import Evidence
 from twinbench.training.recorded import DIAGNOSES
 
+_MUCH_SLOWER = 1.1  # times
+
 
 def results(evidence: Evidence) -> list[Block]:
     say = evidence.say
@@ -47,15 +49,22 @@ def _result(evidence: Evidence, run: str) -> list[str | Cell]:
         naming.fact(evidence.results, run, factor, say)
         for factor in ("network", "framework", "weights")
     )
-    accuracy = evidence.results.accuracies[run]
     seconds = rows["total_seconds"].mean()
     return [
         evidence.labels[run],
         say("{network} in {framework}", network=network, framework=framework),
         weights,
-        Cell(say.estimate(accuracy.mean, accuracy.low, accuracy.high), 100 * accuracy.mean),
+        accuracy(evidence, run),
         Cell(say.duration(seconds), seconds),
     ]
+
+
+def accuracy(evidence: Evidence, run: str) -> Cell:
+    """A run's test accuracy with its interval; of a failure there is none."""
+    found = evidence.results.accuracies[run]
+    if run in evidence.results.collapsed:
+        return Cell(evidence.say.percent(found.mean), 100 * found.mean)
+    return Cell(evidence.say.estimate(found.mean, found.low, found.high), 100 * found.mean)
 
 
 def costs(evidence: Evidence) -> list[Block]:
@@ -72,7 +81,7 @@ def costs(evidence: Evidence) -> list[Block]:
     means = evidence.results.metrics.groupby("run", sort=False)["total_seconds"].mean()
     sound = means.drop(evidence.results.collapsed)
     blocks: list[Block] = [Table("cost", header, rows)]
-    if len(sound) > 1 and sound.min() > 0:
+    if len(sound) > 1 and sound.max() >= _MUCH_SLOWER * sound.min() > 0:
         blocks.append(
             Text(
                 say(

@@ -9,6 +9,8 @@ from twinbench.report import blocks
 from twinbench.report.blocks import Block, Folded, Row, Table, Text
 from twinbench.report.evidence import Evidence
 
+_INSTALLATION = "make .venv && source .venv/bin/activate"
+
 
 def command(evidence: Evidence, **values: object) -> str:
     """The command that makes the study, with other `values` of the config's keys, if any."""
@@ -26,11 +28,12 @@ def repeat(evidence: Evidence) -> list[Block]:
     commits = {found.git.commit for found in evidence.provenances} - {None}
     checkout = [f"git checkout {commit}" for commit in sorted(map(str, commits))[:1]]
     return [
-        blocks.Code("\n".join([*checkout, command(evidence)])),
+        Text(say("In a clone of twinbench:")),
+        blocks.Code("\n".join([*checkout, _INSTALLATION, command(evidence)])),
         Text(
             say(
-                "The same seed, processor or GPU, and number of threads give the same bits. The software is "
-                "that of envs/requirements.lock."
+                "The same seed, processor and number of threads give the same bits on a CPU. The software "
+                "is that of envs/requirements.lock."
             )
         ),
         _checksums(evidence),

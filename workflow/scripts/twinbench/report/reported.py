@@ -9,6 +9,7 @@ from twinbench.analysis.reference import Reference, ReportedRun
 from twinbench.analysis.spread import known_spread
 from twinbench.report.blocks import Block, Bullets, Cell, Row, Table, Text
 from twinbench.report.evidence import Evidence
+from twinbench.report.outcomes import accuracy
 
 
 def reported(evidence: Evidence) -> list[Block]:
@@ -50,12 +51,13 @@ def _row(evidence: Evidence, reference: Reference, run: str, there: ReportedRun)
     here = evidence.results.accuracies[run]
     low, high = _interval(reference, there)
     seconds = rows["seconds_per_epoch"].mean()
-    same = evidence.dataset.source == reference.dataset
-    gap = here.mean - there.test_accuracy if same else np.nan
+    comparable = evidence.dataset.source == reference.dataset
+    comparable &= run not in evidence.results.collapsed
+    gap = here.mean - there.test_accuracy if comparable else np.nan
     return [
         evidence.labels[run],
         Cell(say.estimate(there.test_accuracy, low, high), 100 * there.test_accuracy),
-        Cell(say.estimate(here.mean, here.low, here.high), 100 * here.mean),
+        accuracy(evidence, run),
         Cell(say.points(gap), 100 * gap),
         Cell(f"{say.duration(there.seconds_per_epoch)}, {say.duration(seconds)}", seconds),
     ]
@@ -117,8 +119,8 @@ def _single_training(
     reach = float(stats.t.ppf(0.975, spread.degrees_of_freedom) * error)
     return say(
         "**One training each**: {a} and {b} are {gap} apart, and luck alone, of training and of test "
-        "images, makes gaps of up to {reach}. That says nothing about the frameworks, whose defaults "
-        "(initial weights, Adam's epsilon, borders of shifted images) differed besides.",
+        "images, makes gaps of up to {reach}. And the frameworks' defaults (initial weights, Adam's "
+        "epsilon, borders of shifted images) differed besides.",
         a=say.percent(a, 2),
         b=say.percent(b, 2),
         gap=say.points(abs(a - b)),
