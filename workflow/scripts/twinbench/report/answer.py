@@ -4,6 +4,7 @@ from collections import Counter
 
 from twinbench.analysis import naming
 from twinbench.analysis.comparisons import REPETITION, Comparison
+from twinbench.language import Language
 from twinbench.report.blocks import Badge
 from twinbench.report.evidence import Evidence
 from twinbench.texts import translatable
@@ -82,9 +83,29 @@ def _not_answered(evidence: Evidence, factor: str) -> str:
     pairs = [pair for pair in evidence.unplanned if factor in pair.factors.split(", ")]
     others = [set(pair.factors.split(", ")) - {factor} for pair in pairs]
     always = set.intersection(*others) if others else set()
+    if factor == "weights" and "network" in always:
+        return _reached(evidence)
     if "network" in always:
         return say("Not answered: wherever that differs, the networks differ too.")
     return say("Not answered: no two runs differ in that alone.")
+
+
+def _reached(evidence: Evidence) -> str:
+    """What pretrained and other networks from scratch reached: all that can be said of them."""
+    say = evidence.say
+    reached: dict[bool, list[float]] = {True: [], False: []}
+    for run, accuracy in evidence.results.accuracies.items():
+        if run not in evidence.results.collapsed:
+            reached[evidence.provenance[run].weights.source == "none"].append(accuracy.mean)
+    if not all(reached.values()):
+        return say("Not answered: a training collapsed.")
+    scratch, pretrained = (_range(say, reached[each]) for each in (True, False))
+    return say(
+        "Pretrained {pretrained}, from scratch {scratch}; but the networks differ too, so the cause "
+        "cannot be named.",
+        pretrained=pretrained,
+        scratch=scratch,
+    )
 
 
 def _finding(evidence: Evidence, pairs: list[Comparison]) -> str:
@@ -205,6 +226,11 @@ def _description(evidence: Evidence, run: str) -> str:
         framework=framework,
         weights=weights,
     )
+
+
+def _range(say: Language, fractions: list[float]) -> str:
+    low, high = say.number(100 * min(fractions), 1), say.percent(max(fractions))
+    return high if len(fractions) == 1 else say("{low} to {high}", low=low, high=high)
 
 
 # --- Badges ------------------------------------------------------------------------------------
