@@ -212,8 +212,8 @@ def test_synthetic_weights_are_pretrained_at_the_networks_own_image_size(model):
 
 def test_published_weights_come_from_the_publisher_or_from_a_mirror():
     default = study().published_file("vgg16")
-    assert default.url == ARCHITECTURES["vgg16"].published.url
-    mirror = {"url": "https://mirror/vgg16.h5", "checksum": "0" * 32}
+    assert default.url == [ARCHITECTURES["vgg16"].published.url]
+    mirror = {"url": ["https://mirror/vgg16.h5", "https://other/vgg16.h5"], "checksum": "0" * 32}
     changes = {"weights.imagenet": {"vgg16": mirror}}
     assert study(changes).published_file("vgg16").model_dump() == mirror
     assert study(changes).published_file("alexnet") == study().published_file("alexnet")

@@ -117,7 +117,8 @@ def test_the_config_takes_it_with_its_published_weights(python, tmp_path):
     (tmp_path / "vgg19.h5").touch()
     found = json.loads(python("-c", STUDY))
     assert found["sources"] == ["imagenet", "synthetic", "file"]
-    assert found["file"]["url"].endswith("vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5")
+    (url,) = found["file"]["url"]
+    assert url.endswith("vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5")
     assert found["file"]["checksum"] == "253f8cb515780f3b799900260a226db6"
     assert found["pretraining_size"] == 32
 

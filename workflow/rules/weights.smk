@@ -45,7 +45,7 @@ rule download_weights:
         image("analysis")
     resources:
         command=lambda wildcards: untracked_command(
-            "download_weights.py", "--url", STUDY.published_file(wildcards.model).url
+            "download_weights.py", "--url", *STUDY.published_file(wildcards.model).url
         ),
     params:
         checksum=lambda wildcards: STUDY.published_file(wildcards.model).checksum,

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from twinbench import cli
-from twinbench.data.download import add_pauses, download
+from twinbench.data.download import add_download, download
 
 ADVICE = "give a local file as dataset.archive, or set dataset.source: synthetic"
 
@@ -15,6 +15,5 @@ def main(arguments: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = cli.parser(__doc__, sha256=str, output=Path)
-    parser.add_argument("--url", action="append", required=True, help="one or several addresses")
-    add_pauses(parser)
+    add_download(parser)
     cli.run(main, parser)

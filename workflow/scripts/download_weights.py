@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from twinbench import cli
-from twinbench.data.download import add_pauses, download
+from twinbench.data.download import add_download, download
 
 ADVICE = "give a local file as the run's weights, or set weights: synthetic"
 
@@ -14,6 +14,6 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    parser = cli.parser(__doc__, url=str, checksum=str, output=Path)
-    add_pauses(parser)
+    parser = cli.parser(__doc__, checksum=str, output=Path)
+    add_download(parser)
     cli.run(main, parser)

@@ -29,7 +29,6 @@ IMAGE_FORM = r"^[\w./~][\w./~:@+,=%-]*$"
 OFFICIAL_ARCHIVE = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
 
 Sha256 = Annotated[str, Field(pattern=SHA256_FORM)]
-Url = Annotated[str, Field(pattern=URL_FORM)]
 Image = Annotated[str, Field(min_length=1, pattern=IMAGE_FORM)]
 Seed = Annotated[Integer, Field(ge=0, le=2**32 - 1)]
 
@@ -108,7 +107,7 @@ class Dataset(Settings):
 class PublishedFile(Settings):
     """Where to download a network's published weights instead of the publisher's address."""
 
-    url: Url = setting(..., "Address of the file.")
+    url: Urls = setting(..., "Address of the file, or a list of addresses.")
     checksum: Annotated[str, Field(pattern=CHECKSUM_FORM)] = setting(
         ..., "MD5 (32 digits) or the first eight or more digits of the SHA-256."
     )

@@ -139,7 +139,7 @@ class Study:
         published = ARCHITECTURES[model].published
         assert published is not None
         return self.config.weights.imagenet.get(
-            model, PublishedFile(url=published.url, checksum=published.checksum)
+            model, PublishedFile(url=[published.url], checksum=published.checksum)
         )
 
     def pretraining(self, model: str) -> Training:

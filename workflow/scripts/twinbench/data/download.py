@@ -36,8 +36,9 @@ _PASSING = (
 )
 
 
-def add_pauses(parser: argparse.ArgumentParser) -> None:
-    """Let a script that downloads take other pauses."""
+def add_download(parser: argparse.ArgumentParser) -> None:
+    """Let a script take addresses, and other pauses."""
+    parser.add_argument("--url", action="append", required=True, help="one or several addresses")
     parser.add_argument(
         "--pauses",
         type=float,
