@@ -12,7 +12,7 @@ from scipy import optimize, special, stats
 
 SIGNIFICANCE = 0.05
 POWER = 0.8
-_MOST_SEEDS = 100
+MOST_SEEDS = 100
 # How many discordant images to add. Then no discordant image at all makes the interval of Tango's and
 # Wilson's scores, z^2 / n.
 _UNSEEN = stats.norm.ppf(1 - SIGNIFICANCE / 2) ** 2
@@ -85,7 +85,7 @@ class Estimate:
         the answer is the least that is needed. None where the images are too few, or more than 100 seeds
         are needed.
         """
-        seeds = np.arange(self.seeds + 1, _MOST_SEEDS + 1)
+        seeds = np.arange(self.seeds + 1, MOST_SEEDS + 1)
         error = self._standard_error(seeds)
         two_sided, one_sided = _quantiles(self.prior_degrees_of_freedom, self.seeds, contrasts)
         winner, equivalent = two_sided * error, margin - one_sided * error
@@ -106,7 +106,7 @@ class Estimate:
 @cache
 def _quantiles(known: float, seeds: int, contrasts: int) -> tuple[np.ndarray, np.ndarray]:
     """Those of t that a winner and equivalence need, for each number of seeds above `seeds`."""
-    freedom = known + np.arange(seeds + 1, _MOST_SEEDS + 1) - 1
+    freedom = known + np.arange(seeds + 1, MOST_SEEDS + 1) - 1
     two_sided, one_sided = (1 - SIGNIFICANCE / contrasts / sides for sides in (2, 1))
     return special.stdtrit(freedom, two_sided), special.stdtrit(freedom, one_sided)
 

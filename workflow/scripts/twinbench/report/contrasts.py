@@ -8,7 +8,7 @@ from twinbench.analysis.comparisons import Comparison, differences
 from twinbench.analysis.defaults import Gap
 from twinbench.analysis.naming import ContrastName, network, weights
 from twinbench.analysis.spread import measured_spread
-from twinbench.analysis.statistics import SIGNIFICANCE, Estimate, score_interval
+from twinbench.analysis.statistics import MOST_SEEDS, SIGNIFICANCE, Estimate, score_interval
 from twinbench.report.answer import side
 from twinbench.report.blocks import Block, Bullets, Cell, Code, Figure, Folded, Row, Table, Text
 from twinbench.report.evidence import Evidence
@@ -129,61 +129,54 @@ def _of_one_seed(evidence: Evidence, name: ContrastName, pair: Comparison) -> st
 
 
 def settling(evidence: Evidence) -> list[Block]:
-    """What would settle the open contrasts."""
-    say = evidence.say
-    open_ones = {n: pair for n, pair in evidence.contrasts.items() if pair.verdict == "open"}
-    if not open_ones:
+    """What would settle each open contrast: seeds, time, and the command."""
+    say, margin = evidence.say, evidence.say.margin(evidence.settings.equivalence_margin)
+    pairs = {n: pair for n, pair in evidence.contrasts.items() if pair.verdict == "open"}
+    if not pairs:
         return []
-    needed = [pair.seeds_to_settle for pair in open_ones.values()]
-    found: list[Block] = []
-    if hopeless := sum(np.isnan(seeds) for seeds in needed):
-        found.append(
-            Text(
-                say(
-                    "{count} of {all} open contrasts would stay open with as many as 100 seeds: {images} "
-                    "test images are too few, or the margin of {margin} is too narrow.",
-                    count=hopeless,
-                    all=len(open_ones),
-                    margin=say.margin(evidence.settings.equivalence_margin),
-                    images=say.whole(evidence.images),
-                )
-            )
-        )
-    useful = [int(seeds) for seeds in needed if not np.isnan(seeds)]
-    if useful:
-        found += _more_seeds(evidence, max(useful), len(useful))
-    return found
-
-
-def _more_seeds(evidence: Evidence, total: int, count: int) -> list[Block]:
-    say, seeds = evidence.say, evidence.results.seeds
-    margin = say.margin(evidence.settings.equivalence_margin)
-    text = say.plural(
-        "With {total} seeds instead of {now}, the open contrast would be settled with a probability of "
-        "80 %: one ahead, or equal within {margin}.",
-        "With {total} seeds instead of {now}, {count} open contrasts would each be settled with a "
-        "probability of 80 %: one ahead, or equal within {margin}.",
-        count,
-        total=total,
-        now=len(seeds),
+    explained = say(
+        "With so many seeds in all instead of {now} a contrast would be settled with a probability of 80 %: "
+        "one ahead, or equal within {margin}. Times are those of all runs, one after another, where this "
+        "study ran.",
+        now=evidence.seeds,
         margin=margin,
     )
-    if total > _MOST_SEEDS_TO_ADVISE:
-        advice = say(
+    header = [say("contrast"), say("seeds"), say("time for the added ones")]
+    rows = [_seeds(evidence, name, pair.seeds_to_settle) for name, pair in pairs.items()]
+    needed = [pair.seeds_to_settle for pair in pairs.values()]
+    return [
+        Text(explained),
+        Table("settling", header, rows[:_MOST_ROWS]),
+        *_advice(evidence, [int(seeds) for seeds in needed if seeds <= _MOST_SEEDS_TO_ADVISE]),
+    ]
+
+
+def _seeds(evidence: Evidence, name: ContrastName, seeds: float) -> Row:
+    """NaN: no number up to `MOST_SEEDS`."""
+    say = evidence.say
+    if np.isnan(seeds):
+        return [str(name), say("more than {count}", count=MOST_SEEDS), "-"]
+    one = evidence.results.metrics["total_seconds"].sum() / evidence.seeds
+    time = (seeds - evidence.seeds) * one
+    return [str(name), Cell(say.whole(seeds), seeds), Cell(say.duration(time), time)]
+
+
+def _advice(evidence: Evidence, useful: list[int]) -> list[Block]:
+    """The command for the `useful` numbers of seeds, and what to beware of."""
+    say, seeds = evidence.say, evidence.results.seeds
+    if not useful:
+        text = say(
             "So many are seldom worth it: more test images help more, or a wider margin "
             "(report.equivalence_margin) that is fixed before the next study."
         )
-        return [Text(text), Text(advice)]
+        return [Text(text)]
     free = (seed for seed in range(1, 10**6) if seed not in seeds)
-    added = [*seeds, *(next(free) for _ in range(total - len(seeds)))]
-    seconds = evidence.results.metrics["total_seconds"].sum() / len(seeds)
-    time = say(
-        "The trainings take about {time} more where this study ran, one after another. Decide on the "
-        "number beforehand: looking again after every few seeds raises the rate of false winners, in "
-        "simulations up to double (docs/statistics.md).",
-        time=say.duration((total - len(seeds)) * seconds),
+    added = [*seeds, *(next(free) for _ in range(max(useful) - len(seeds)))]
+    warning = say(
+        "Decide on the number beforehand: looking again after every few seeds raises the rate of false "
+        "winners, in simulations up to double (docs/statistics.md)."
     )
-    return [Text(text), Text(time), Code(command(evidence, seeds=added))]
+    return [Code(command(evidence, seeds=added)), Text(warning)]
 
 
 # --- Pairs that are not planned ----------------------------------------------------------------
