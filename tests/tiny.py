@@ -130,7 +130,7 @@ def copy_narrow_project(folder: Path) -> Workplace:
 
 # Times differ from run to run, and so does what is made of times.
 TIMES = re.compile(r"seconds|images_per_second|gflops|^started$")
-OF_TIMES = re.compile(r"\.log$|\.jsonl$|/report\.\w+$|/accuracy_time\.")
+OF_TIMES = re.compile(r"\.log$|\.jsonl$|/(report|summary)\.\w+$|/accuracy_time\.")
 
 
 def differences(first: Path, second: Path) -> list[str]:
