@@ -7,10 +7,11 @@ import time
 
 import pytest
 from example_config import CONFIG, OVERLAYS, changed
+from support import ROOT
 from twinbench.config import messages
 from twinbench.config.messages import suggestion
 from twinbench.config.models import Config
-from twinbench.config.reading import check_file, read
+from twinbench.config.reading import check_file, check_merging, read
 from twinbench.errors import InputError
 
 RUN = {"framework": "pytorch", "model": "vgg16", "weights": "none"}
@@ -392,3 +393,31 @@ def test_what_can_be_read_only_once_is_not_checked(tmp_path):
 def test_a_folder_is_refused_in_one_line(tmp_path):
     with pytest.raises(InputError, match=f"^{tmp_path}: a folder instead of a config file; "):
         check_file(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("overlay", "key"),
+    [
+        ("training: {learning_rate_multipliers: {}}", "training.learning_rate_multipliers"),
+        ("training: {}", "training"),
+        ("runs: {a: {optimiser: {}}}", "runs.a.optimiser"),
+    ],
+)
+def test_an_overlay_that_empties_a_mapping_is_refused_since_merging_keeps_it(
+    tmp_path, overlay, key
+):
+    base, other = tmp_path / "config.yaml", tmp_path / "overlay.yaml"
+    base.write_text(
+        "training: {learning_rate_multipliers: {dense: 0.25}}\nruns: {a: {optimiser: {beta_1: 0.8}}}"
+    )
+    other.write_text(overlay)
+    with pytest.raises(InputError) as error:
+        check_merging([base, other])
+    assert str(error.value).startswith(f"{other}: {key}: an empty mapping removes nothing")
+    check_merging([other, base])  # here it is what it says
+
+
+def test_every_shipped_overlay_merges():
+    for path in (ROOT / "config").rglob("*.yaml"):
+        if path.name not in ("config.yaml", "reference.yaml"):
+            check_merging([ROOT / "config" / "config.yaml", path])

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,33 @@ def values_beside(merged: dict[str, Any], files: Iterable[Path]) -> dict[str, An
         if file.is_file():
             _merge(in_files, yaml.safe_load(file.read_bytes()) or {})
     return _difference(merged, in_files)
+
+
+def check_merging(files: Iterable[Path]) -> None:
+    """Check, in the order in which they count, that no file empties what merging leaves as it was.
+
+    Raises `InputError`, `<file>: <path of the key>: <what is wrong>; <what to do>`.
+    """
+    merged: dict[str, Any] = {}
+    for file in files:
+        content = yaml.safe_load(file.read_bytes()) if file.is_file() else None
+        if not isinstance(content, dict):
+            continue
+        for keys in _emptied(merged, content):
+            raise InputError(
+                f"{file}: {_path(keys)}an empty mapping removes nothing, since mappings are merged key by "
+                "key; set it in each run instead, or give each key another value"
+            )
+        _merge(merged, content)
+
+
+def _emptied(group: dict[str, Any], other: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+    """The keys of the mappings that hold something in a group, and nothing in the other one."""
+    for key, value in other.items():
+        if isinstance(value, dict) and isinstance(group.get(key), dict):
+            if group[key] and not value:
+                yield (key,)
+            yield from ((key, *rest) for rest in _emptied(group[key], value))
 
 
 def _merge(group: dict[str, Any], other: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from twinbench.config.messages import shown
 from twinbench.config.models import OFFICIAL_ARCHIVE, PublishedFile, Run
-from twinbench.config.reading import check_file, read, suggestion
+from twinbench.config.reading import check_file, check_merging, read, suggestion
 from twinbench.config.training import Training
 from twinbench.errors import InputError
 from twinbench.files import checksum
@@ -56,8 +56,10 @@ class Study:
     """
 
     def __init__(self, raw: dict[str, Any], files: Iterable[Path] = ()) -> None:
+        files = list(files)
         for file in files:
             check_file(file, raw)
+        check_merging(files)
         self.config = read(raw)
         self.name = self.config.study
         self.seeds = self.config.seeds
