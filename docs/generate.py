@@ -50,7 +50,8 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Study:
-    """A row of the table of results; `settings` are the overlays, relative to config/."""
+    """A row of the table of results; `settings` are the overlays, relative to config/. `answers` are made
+    from the metrics where contrasts are not what was asked."""
 
     question: str
     folder: str
@@ -58,6 +59,7 @@ class Study:
     budget: str
     device: str
     settings: list[str]
+    answers: Callable[[pd.DataFrame], list[str]] | None = None
 
     def table(self, name: str) -> pd.DataFrame:
         return pd.read_csv(STUDIES / self.folder / f"{name}.csv")
@@ -74,6 +76,37 @@ VGG16_PRETRAINED = Contrast(
     ("pretrained", "scratch"),
     "weights",
     twins=False,
+)
+
+
+def learning_rates(overlay: str) -> dict[str, float]:
+    """Of each run of an overlay."""
+    runs = yaml.safe_load((ROOT / "config" / overlay).read_text(encoding="utf-8"))["runs"]
+    return {run: float(found["learning_rate"]) for run, found in runs.items() if found}
+
+
+def collapses(metrics: pd.DataFrame) -> list[str]:
+    """At which learning rates each framework's trainings collapsed."""
+    rates, answers = learning_rates(RATES), []
+    for framework, rows in metrics.groupby("framework", sort=False):
+        stuck = sorted(rates[run] for run in rows.loc[rows["status"] == "collapsed", "run"])
+        learned = sorted(rates[run] for run in rows.loc[rows["status"] != "collapsed", "run"])
+        answers.append(
+            f"{SAY.framework(str(framework))}: **collapsed** at {SAY.listed([f'{r:g}' for r in stuck])}, "
+            f"learned at {SAY.listed([f'{r:g}' for r in learned])}"
+        )
+    return answers
+
+
+RATES = "results/collapse-rates.yaml"
+COLLAPSE = Study(
+    "At which learning rates does a pretrained AlexNet collapse?",
+    "collapse-rates",
+    [],
+    "3 epochs, 1,000 synthetic images",
+    ZEN,
+    [RATES],
+    collapses,
 )
 DEFAULT = Study(
     "PyTorch or TensorFlow, AlexNet from scratch? (the example study)",
@@ -179,6 +212,7 @@ RESULTS = [
         XEON,
         ["results/default-vgg16.yaml"],
     ),
+    COLLAPSE,
 ]
 
 
@@ -274,11 +308,16 @@ def results() -> str:
     lines = [f"| {' | '.join(header)} |", "| --- " * len(header) + "|"]
     for study in RESULTS:
         metrics = study.table("metrics")
-        answers = [
-            f"{contrast.subject + ': ' if contrast.subject else ''}**{verdict}**, "
-            f"{' minus '.join(contrast.sides)} {measured(each)}"
-            for contrast, (each, verdict) in verdicts(study).items()
-        ] or [f"{accuracy(row)}, one trained network" for _, row in metrics.iterrows()]
+        answers = (
+            study.answers(metrics)
+            if study.answers
+            else [
+                f"{contrast.subject + ': ' if contrast.subject else ''}**{verdict}**, "
+                f"{' minus '.join(contrast.sides)} {measured(each)}"
+                for contrast, (each, verdict) in verdicts(study).items()
+            ]
+            or [f"{accuracy(row)}, one trained network" for _, row in metrics.iterrows()]
+        )
         overlays = [f"[{Path(name).stem}](../config/{name})" for name in study.settings]
         cells = [
             study.question,
@@ -324,6 +363,26 @@ def rules() -> str:
             "```",
         ]
     )
+
+
+def draw_collapse() -> None:
+    """The figure of the course report's page: test accuracy against learning rate."""
+    metrics, rates = COLLAPSE.table("metrics"), learning_rates(RATES)
+    figure, ax = plt.subplots(figsize=(8, 3), layout="constrained")
+    for (framework, rows), colour, marker in zip(
+        metrics.groupby("framework", sort=False), ("#d55e00", "#0072b2"), "os", strict=True
+    ):
+        x, y = rows["run"].map(rates), 100 * rows["test_accuracy"]
+        stuck = rows["status"] == "collapsed"
+        ax.plot(x, y, color=colour, linewidth=1)
+        ax.plot(x[~stuck], y[~stuck], marker, color=colour, label=SAY.framework(str(framework)))
+        ax.plot(x[stuck], y[stuck], "x", color=colour, markersize=9)
+    ax.plot([], [], "x", color="0.3", markersize=9, label="collapsed")
+    ax.axhline(10, color="0.5", linestyle="--", linewidth=1)
+    ax.set(xscale="log", xlabel="learning rate", ylabel="test accuracy in %", ylim=(0, 100))
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(frameon=False)
+    figure.savefig(FIGURE.with_name("collapse.png"), dpi=120)
 
 
 def draw() -> None:
@@ -375,6 +434,7 @@ def main() -> None:
         sys.exit(f"not up to date: {', '.join(stale)}. Run `make generate`")
     if "--check" not in sys.argv:
         draw()
+        draw_collapse()
 
 
 if __name__ == "__main__":

@@ -149,13 +149,13 @@ def _of_several(evidence: Evidence, pairs: list[Comparison]) -> str:
         return say("Open: none of {count} comparisons shows a difference.", count=count)
     words = [
         *(
-            say("{number} favour {side}", number=number, side=name)
+            say.plural("{count} favours {side}", "{count} favour {side}", number, side=name)
             for name, number in winners.most_common(3)
         ),
-        *([say("{number} are equal", number=equal)] if equal else []),
+        *([say.plural("{count} is equal", "{count} are equal", equal)] if equal else []),
     ]
     rest = count - winners.total() - equal
-    words += [say("{number} are open", number=rest)] if rest else []
+    words += [say.plural("{count} is open", "{count} are open", rest)] if rest else []
     return say("Of {count} comparisons, {found}.", count=count, found=say.listed(words))
 
 
