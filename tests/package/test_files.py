@@ -1,6 +1,7 @@
 """A file is there whole or not at all, and a killed process leaves nothing for long."""
 
 import errno
+import gzip
 import hashlib
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import safetensors.numpy
 import torch
 from matplotlib.figure import Figure
 from support import SCRIPTS
+from twinbench import files
 from twinbench.errors import InputError
 from twinbench.files import verify_checksum, written_atomically
 
@@ -99,3 +101,25 @@ def test_checksums_are_told_apart_by_their_length(tmp_path, algorithm, digits):
     verify_checksum(tmp_path / "file", digest.upper())
     with pytest.raises(InputError, match="origin"):
         verify_checksum(tmp_path / "file", "0" * digits, "origin")
+
+
+def test_a_checksum_may_be_that_of_what_was_packed(tmp_path):
+    content = b"images" * 1000
+    expected = hashlib.sha256(content).hexdigest()
+    for level in (1, 9):  # other bytes of the same content
+        path = tmp_path / f"{level}.tar.gz"
+        path.write_bytes(gzip.compress(content, level))
+        files.verify_checksum(path, expected.upper())
+    path.write_bytes(gzip.compress(content + b"another image"))
+    with pytest.raises(InputError):
+        files.verify_checksum(path, expected)
+    path.write_bytes(gzip.compress(content)[:-9])
+    with pytest.raises(InputError):
+        files.verify_checksum(path, expected)
+
+
+def test_a_bomb_is_not_unpacked_to_its_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_LARGEST_CONTENT", 10_000)
+    path = tmp_path / "bomb.gz"
+    path.write_bytes(gzip.compress(bytes(3_000_000)))
+    assert files.checksum_of_content(path) is None

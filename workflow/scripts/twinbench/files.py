@@ -2,10 +2,12 @@
 
 import errno
 import glob
+import gzip
 import hashlib
 import os
 import shutil
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +15,7 @@ from pathlib import Path
 from twinbench.errors import InputError
 
 _BLOCK = 1 << 20
+_LARGEST_CONTENT = 1 << 30  # bytes; of CIFAR-10 184 million
 _UNFINISHED = ".unfinished-"
 # What a disk may refuse; libraries report it as errors of their own, some by the text alone.
 _REFUSALS = (
@@ -86,15 +89,32 @@ def checksum(path: Path | str, algorithm: str = "sha256") -> str:
     return digest.hexdigest()
 
 
+def checksum_of_content(path: Path | str) -> str | None:
+    """The SHA-256 of what a gzip file holds; None of other files, damaged ones, and above 1 GiB."""
+    digest, size = hashlib.sha256(), 0
+    try:
+        with gzip.open(path) as file:
+            while block := file.read(_BLOCK):
+                digest.update(block)
+                size += len(block)
+                if size > _LARGEST_CONTENT:
+                    return None
+    except (OSError, EOFError, zlib.error):
+        return None
+    return digest.hexdigest()
+
+
 def verify_checksum(path: Path | str, expected: str, origin: str | None = None) -> None:
     """Raise `InputError` unless the file at `path` has the checksum `expected`.
 
     `expected` is a SHA-256 or MD5 in hexadecimal, distinguished by length, or the first digits of a
-    SHA-256 (torch's file names carry eight). `origin` names the file in the message.
+    SHA-256 (torch's file names carry eight). A whole SHA-256 may also be that of what a gzip file
+    holds, which does not depend on how it was packed. `origin` names the file in the message.
     """
+    expected = expected.lower()
     algorithm = "md5" if len(expected) == 32 else "sha256"
     found = checksum(path, algorithm)
-    if not found.startswith(expected.lower()):
+    if not found.startswith(expected) and checksum_of_content(path) != expected:
         raise InputError(
             f"{origin or path}: {algorithm} is {found}, expected {expected}; "
             "the file is damaged or another one: give the right one, or correct the checksum"

@@ -92,7 +92,8 @@ class Dataset(Settings):
     archive: str | None = setting(None, "A local archive instead of the download, or null.")
     sha256: Sha256 = setting(
         OFFICIAL_ARCHIVE,
-        "SHA-256 of the archive, downloaded or local.",
+        "SHA-256 of the archive, downloaded or local, or of the tar within it, which is the same however it "
+        "was packed.",
     )
     limit: Annotated[Integer, Field(ge=20)] | None = setting(
         None, "Use only so many training and so many test images; all if null."
