@@ -208,7 +208,8 @@ def read_predictions(path: Path) -> Predictions:
     ):
         _check_size(file.metadata)
         class_names = _class_names(file.schema_arrow)
-        table = file.read(columns=_columns(file.schema_arrow))
+        # Threads save nothing here, and were once seen to abort a process that ended while they started.
+        table = file.read(columns=_columns(file.schema_arrow), use_threads=False)
         if not table.num_rows:
             raise ValueError("no rows")
         sample_ids, labels = table["sample_id"].to_numpy(), table["label"].to_numpy()
