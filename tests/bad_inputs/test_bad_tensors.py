@@ -96,7 +96,7 @@ REFUSED = {
     "fewer class names": (split(class_names=SPLIT.class_names[:3]), NO_SPLIT),
     "a mean of two channels": (split(mean=[0.5, 0.5]), NO_SPLIT),
     "a mean of text": (split(mean="gray"), NO_SPLIT),
-    "a deviation that is infinite": (split(std=[0.1, 0.1, float("inf")]), NO_SPLIT),
+    "a std that is infinite": (split(std=[0.1, 0.1, float("inf")]), NO_SPLIT),
     "a further fact": (split(more=1), NO_SPLIT),
 }
 

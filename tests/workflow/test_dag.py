@@ -144,7 +144,7 @@ def test_a_job_takes_no_other_settings_than_those_of_its_submission(tmp_path):
     place = copy_narrow_project(tmp_path)
     target = "results/tiny/runs/pytorch-scratch/seed-1/history.csv"
     name = f"TWINBENCH_{digest([str(place.folder.resolve()), 'tiny', 'run'])}"
-    submitted = replace(place, variables={name: json.dumps({"pytorch-scratch": "0" * 8})})
+    submitted = replace(place, variables={name: "00000000 11111111"})
     done = submitted.snakemake("-n", target, overlay=TINY)
     assert done.returncode == 1
     assert "the settings of run pytorch-scratch were edited after this job" in done.stdout

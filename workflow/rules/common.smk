@@ -179,13 +179,12 @@ def settings_by(wildcard, values):
     """
     arguments = {key: to_arguments(each) for key, each in values.items()}
     names = next(iter(arguments.values()), [])
-    submitted = as_submitted(
-        wildcard, {key: digest(each) for key, each in arguments.items()}
-    )
+    digests = {key: digest([key, each]) for key, each in arguments.items()}
+    edited = digests.keys() - as_submitted(wildcard, digests)
 
     def argument(wildcards, name):
         key = wildcards[wildcard]
-        if digest(arguments[key]) != submitted.get(key):
+        if key in edited:
             raise WorkflowError(
                 f"the settings of {wildcard} {key} were edited after this job was submitted; "
                 "start Snakemake again, and it is trained with the new ones"
@@ -196,9 +195,13 @@ def settings_by(wildcard, values):
 
 
 def as_submitted(name, digests):
-    """The digests that the Snakemake which a user started had, handed to its jobs by their environment."""
+    """The keys whose digests are those that the Snakemake which a user started had, and handed to its jobs by their
+    environment: digests alone, since a variable holds at most 128 KiB, enough for ten thousand runs.
+    """
     study = digest([str(Path.cwd()), STUDY.name, name])
-    return json.loads(os.environ.setdefault(f"TWINBENCH_{study}", json.dumps(digests)))
+    started = os.environ.setdefault(f"TWINBENCH_{study}", " ".join(digests.values()))
+    known = set(started.split())
+    return {key for key, each in digests.items() if each in known}
 
 
 def run_files(name):
