@@ -196,6 +196,12 @@ def test_what_would_settle_an_open_contrast_is_a_command_with_more_seeds(tmp_pat
     assert seeds and seeds[1].startswith("0, 7, 1") and 'study="x"' in command
 
 
+@pytest.mark.parametrize(("seeds", "least"), [((0,), True), ((0, 1), False)])
+def test_from_one_seed_the_seeds_that_settle_are_the_least(tmp_path, seeds, least):
+    found = words(settling(evidence(FakeStudy(tmp_path, TWINS, seeds, 500))))
+    assert ("the least that are needed" in found) == least
+
+
 def test_a_contrast_that_no_seeds_would_settle_is_named(tmp_path):
     found = evidence(FakeStudy(tmp_path, TWINS, images=100))
     pairs = [replace(pair, seeds_to_settle=np.nan) for pair in found.results.comparisons]

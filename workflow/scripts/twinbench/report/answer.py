@@ -215,7 +215,7 @@ def _highest_accuracy(evidence: Evidence) -> list[str]:
 
 
 def _description(evidence: Evidence, run: str) -> str:
-    """A run without its name: `AlexNet from scratch in PyTorch`."""
+    """A run without its name: `AlexNet in PyTorch (from scratch)`."""
     network, weights, framework = (
         naming.fact(evidence.results, run, factor, evidence.say)
         for factor in ("network", "weights", "framework")

@@ -17,8 +17,8 @@ from twinbench.report.repeat import command
 _MOST_DETAILS = 4  # contrasts with a sentence of their own
 _MOST_SHOWN = 20  # contrasts in a table that is not folded
 _MOST_SEEDS_TO_ADVISE = 20
-_MOST_ROWS = 100  # of pairs that are not planned
-_MOST_SEEDS = 10  # each with a row
+_MOST_ROWS = 100  # of pairs that are not planned, and of contrasts with a column for each seed
+_MOST_COLUMNS = 10  # one for each seed
 _SEEDS_FOR_A_SPREAD = 3
 
 
@@ -141,12 +141,17 @@ def settling(evidence: Evidence) -> list[Block]:
         now=evidence.seeds,
         margin=margin,
     )
+    least = say(
+        "After one seed these are the least that are needed: it does not show how much of the luck is that "
+        "of the test images, which more seeds do not lower."
+    )
     header = [say("contrast"), say("seeds"), say("time for the added ones")]
     rows = [_seeds(evidence, name, pair.seeds_to_settle) for name, pair in pairs.items()]
     needed = [pair.seeds_to_settle for pair in pairs.values()]
     return [
         Text(explained),
-        Table("settling", header, rows[:_MOST_ROWS]),
+        *([Text(least)] if evidence.seeds == 1 else []),
+        Table("settling", header, rows),
         *_advice(evidence, [int(seeds) for seeds in needed if seeds <= _MOST_SEEDS_TO_ADVISE]),
     ]
 
@@ -174,7 +179,8 @@ def _advice(evidence: Evidence, useful: list[int]) -> list[Block]:
     added = [*seeds, *(next(free) for _ in range(max(useful) - len(seeds)))]
     warning = say(
         "Decide on the number beforehand: looking again after every few seeds raises the rate of false "
-        "winners, in simulations up to double (docs/statistics.md)."
+        "winners, in simulations to nearly twice, and to more where trainings differ by more than is "
+        "assumed (docs/statistics.md)."
     )
     return [Code(command(evidence, seeds=added)), Text(warning)]
 
@@ -279,13 +285,15 @@ def single_seeds(evidence: Evidence) -> list[Block]:
         "nothing of the luck of training, and often names a winner where the methods do not differ."
     )
     blocks: list[Block] = [Text(explained), Bullets(sentences)]
-    if evidence.seeds <= _MOST_SEEDS:
+    if evidence.seeds <= _MOST_COLUMNS:
         header = [
             say("contrast"),
             *(say("seed {seed}", seed=seed) for seed in evidence.results.seeds),
         ]
         rows: list[Row] = [[str(name), *(cell for cell, _ in claims[name])] for name in order]
         blocks.append(Table("single-seeds", header, rows[:_MOST_ROWS]))
+        if len(rows) > _MOST_ROWS:
+            blocks.append(Text(say("The first {count} of {all}.", count=_MOST_ROWS, all=len(rows))))
     return [*blocks, *_spreads(evidence)]
 
 
@@ -305,7 +313,7 @@ def _spreads(evidence: Evidence) -> list[Block]:
         "theorem 2):"
     )
     header = [say("run"), say("standard deviation (95 % interval)")]
-    return [Text(explained), Table("spread", header, rows[:_MOST_ROWS])] if rows else []
+    return [Text(explained), Table("spread", header, rows)] if rows else []
 
 
 def _claims(evidence: Evidence, pair: Comparison) -> Iterator[tuple[Cell, str]]:
