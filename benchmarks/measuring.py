@@ -11,9 +11,11 @@ ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ROOT / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
+import numpy as np
 import yaml
 from twinbench.config.study import Study
-from twinbench.data.synthetic import generate_split
+from twinbench.data.splits import Split
+from twinbench.data.synthetic import class_names
 from twinbench.networks.architectures import ARCHITECTURES, Layer, kernel_shape, shapes
 from twinbench.training.job import Job
 
@@ -44,7 +46,7 @@ def _merged(values: dict, changes: dict) -> dict:
 
 
 def make_job(run: str, images: int, threads: int, **changes) -> Job:
-    """A run of the default study on synthetic images and random weights, which take the same time.
+    """A run of the default study on noise and random weights, which take the same time.
 
     `changes` are training settings.
     """
@@ -54,12 +56,25 @@ def make_job(run: str, images: int, threads: int, **changes) -> Job:
         seed=1,
         architecture=ARCHITECTURES[study.model(run)],
         settings=study.training(run).changed(**changes),
-        train=generate_split("target", images, 1),
-        validation=generate_split("target", images * VALIDATION_IMAGES // STUDY_IMAGES, 2),
-        test=generate_split("target", 0, 3),
+        train=noise(images),
+        validation=noise(images * VALIDATION_IMAGES // STUDY_IMAGES),
+        test=noise(0),
         pretrained={},
         published_normalisation=False,
         threads=threads,
+    )
+
+
+def noise(count: int) -> Split:
+    """Images of the size of CIFAR-10's, at once: each pixel and label is random."""
+    random, names = np.random.default_rng(count), class_names("target")
+    return Split(
+        images=random.integers(0, 256, (count, 32, 32, 3), np.uint8),
+        labels=random.integers(0, len(names), count),
+        sample_ids=np.arange(count),
+        class_names=names,
+        mean=np.full(3, 0.5),
+        std=np.full(3, 0.25),
     )
 
 

@@ -10,16 +10,16 @@ import time
 from collections.abc import Iterable
 
 import torch
+from measuring import noise
 from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
-from twinbench.data.synthetic import generate_split
 
 
 class Images(Dataset):
     def __init__(self, count: int) -> None:
-        self._split = generate_split("target", count, 1)
+        self._split = noise(count)
         self._transform = transforms.Compose(
             [
                 transforms.RandomAffine(15, translate=(0.1, 0.1)),

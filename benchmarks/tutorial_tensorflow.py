@@ -14,7 +14,7 @@ import twinbench.backends.tensorflow  # noqa: F401, before keras: finds the GPU'
 import keras
 import tensorflow as tf
 from keras.src.legacy.preprocessing.image import ImageDataGenerator  # where Keras 3 keeps it
-from twinbench.data.synthetic import generate_split
+from measuring import noise
 
 _STEPS_PER_EXECUTION = 20
 
@@ -83,10 +83,10 @@ class Script:
     def images_per_second(self, images: int, warm_up: int) -> float:
         """Speed of training on these and evaluating a ninth as many, without the first steps."""
         images = self._steps(images) * self.batch_size
-        split = generate_split("target", images, 1)
+        split = noise(images)
         data = self._pipeline(split) if self._tuned else self._generator(split)
         training = self._train(data, warm_up)
-        held_out = generate_split("target", images // 9, 2)
+        held_out = noise(images // 9)
         inputs = held_out.images / 255.0
         size = self.batch_size
         self._model.evaluate(inputs[:size], held_out.labels[:size], verbose=0)  # builds its graph
@@ -97,7 +97,7 @@ class Script:
 
     def steps_images_per_second(self, images: int, warm_up: int) -> float:
         """Speed of the training steps alone, with a batch that is in memory already."""
-        split = generate_split("target", self.batch_size, 1)
+        split = noise(self.batch_size)
         batch = tf.data.Dataset.from_tensors((tf.constant(split.images / 255.0), split.labels))
         steps = batch.cache().repeat(self._steps(images)).prefetch(tf.data.AUTOTUNE)
         return 1 / self._train(steps, warm_up)
