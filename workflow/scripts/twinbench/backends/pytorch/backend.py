@@ -89,10 +89,10 @@ class Backend:
                 {
                     "params": parameters,
                     "multiplier": multiplier,
-                    "weight_decay": decay,
+                    "weight_decay": 0.0,
                     "lr": torch.zeros((), device=self._device),
                 }
-                for (multiplier, decay), parameters in groups.items()
+                for (multiplier, _), parameters in groups.items()
             ],
             betas=(settings.beta_1, settings.beta_2),
             fused=True,
@@ -101,12 +101,15 @@ class Backend:
         )
         # torch makes the moments in the first step. They are needed before it, by a checkpoint that is
         # restored and by a CUDA graph; a step without gradients at a learning rate of zero makes them.
+        # It decays nothing, since on a GPU even a decay of zero turns a weight of -0 into 0.
         for parameter in _parameters(optimiser):
             parameter.grad = torch.zeros_like(parameter)
         optimiser.step()
         optimiser.zero_grad()
         for state in optimiser.state.values():
             state["step"].zero_()
+        for group, (_, decay) in zip(optimiser.param_groups, groups, strict=True):
+            group["weight_decay"] = decay
         return optimiser
 
     def start_epoch(self, plan: EpochPlan, first_step: int) -> None:
