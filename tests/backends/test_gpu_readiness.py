@@ -112,24 +112,6 @@ def test_a_pytorch_step_touches_nothing_but_the_gpu(network, monkeypatch):
     assert "convolution" in operations.names and not operations.names & NOT_DETERMINISTIC
 
 
-def test_no_bit_of_a_weight_changes_before_the_first_step(monkeypatch):
-    def decaying_as_on_a_gpu(parameters, *lists, lr, weight_decay, **settings):
-        for parameter in parameters if weight_decay else []:
-            parameter.sub_(lr * weight_decay * parameter)  # -0 - -0 is 0
-        adam(parameters, *lists, lr=lr, weight_decay=0.0, **settings)
-
-    adam = torch._fused_adamw_
-    monkeypatch.setattr(torch, "_fused_adamw_", decaying_as_on_a_gpu)
-    job = job_of(TINY)
-    backend = PyTorch(job)
-    weights = {name: np.full_like(value, -0.0) for name, value in job.initial_weights().items()}
-    backend.set_weights(weights)
-    backend.start_phase(job.phases[0])
-    assert all(np.signbit(value).all() for value in backend.weights().values())
-    decays = {group["weight_decay"] for group in backend._optimiser.param_groups}
-    assert max(decays) > 0
-
-
 # --- TensorFlow: by the kernels that its wheel has for GPUs ------------------------------------
 
 

@@ -192,14 +192,14 @@ def masks_in_the_order_of_torch(real, self, inputs):
 # --- Optimiser ---------------------------------------------------------------------------------
 
 
-@breaks("one Adam step", f"{TORCH}.backend.torch.optim.AdamW")
+@breaks("one Adam step", f"{TORCH}.backend.FusedAdamW")
 def torchs_default_epsilon(real, *arguments, **named):
-    return real(*arguments, **named | {"eps": 1e-8})
+    return real(*arguments, **named | {"epsilon": 1e-8})
 
 
-@breaks("one Adam step", f"{TORCH}.backend.torch.optim.AdamW")
+@breaks("one Adam step", f"{TORCH}.adam.torch._fused_adamw_")
 def coupled_decay(real, *arguments, **named):
-    return torch.optim.Adam(*arguments, **named)
+    torch._fused_adam_(*arguments, **named)
 
 
 @breaks("one Adam step", f"{TORCH}.backend.Backend.start_phase")
@@ -214,7 +214,7 @@ def no_warm_up(real, *arguments):
     return real(*rest, schedule.changed(warmup_fraction=0))
 
 
-@breaks("20 Adam steps", f"{TORCH}.backend.torch.optim.AdamW")
+@breaks("20 Adam steps", f"{TORCH}.backend.FusedAdamW")
 def another_beta(real, *arguments, **named):
     return real(*arguments, **named | {"betas": (0.9, 0.99)})
 
@@ -292,15 +292,15 @@ def test_uneven_padding_in_keras_fails_the_forward_pass(monkeypatch):
 def test_settings_that_differ_without_a_reason_fail_the_audit(monkeypatch):
     other = unchanged("tensorflow", "batch normalisation")
 
-    def amsgrad(real, *arguments, **named):
-        return real(*arguments, amsgrad=True, **named)
+    def another_beta(real, *arguments, **named):
+        return real(*arguments, **named | {"betas": (0.9, 0.98)})
 
-    change(monkeypatch, f"{TORCH}.backend.torch.optim.AdamW", amsgrad)
+    change(monkeypatch, f"{TORCH}.backend.FusedAdamW", another_beta)
     monkeypatch.setattr(network, "BATCH_NORMALISATION_MOMENTUM", 0.99)
     zeros_outside_the_image(monkeypatch)
     mutated = measure("pytorch", "batch normalisation")
     assert unaccounted(mutated, other) == [
-        "Adam: largest second moment (AMSGrad)",
+        "Adam: beta 2",
         "layers",
         "what lies outside an image",
     ]

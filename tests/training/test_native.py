@@ -35,7 +35,7 @@ def test_torch_has_its_own_initial_weights_epsilon_and_dropout():
     assert 0.99 * bound < np.abs(kernel).max() <= bound
     assert backend.weights()["dense1/bias"].any()
     trained_loss(backend, job)
-    assert {group["eps"] for group in backend._optimiser.param_groups} == {1e-8}
+    assert backend._optimiser.epsilon == 1e-8
     assert isinstance(backend._network.dropout1, torch.nn.Dropout)
 
 

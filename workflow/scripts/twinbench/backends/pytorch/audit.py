@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional
 
 from twinbench.backends.pytorch import augmentation, network
+from twinbench.backends.pytorch.adam import FusedAdamW, Group
 from twinbench.networks.architectures import HEAD
 from twinbench.parity.measuring import Setting, normalisation_setting
 from twinbench.training.job import Job
@@ -15,7 +16,7 @@ _FILL = {"border": "nearest", "zeros": "zeros"}  # grid_sample's words
 
 
 def describe(
-    job: Job, model: nn.Sequential, optimiser: torch.optim.Optimizer, types: dict
+    job: Job, model: nn.Sequential, optimiser: FusedAdamW, types: dict
 ) -> dict[str, Setting]:
     """The settings; `types` are the layers' output types."""
     return {
@@ -27,35 +28,35 @@ def describe(
     }
 
 
-def _optimiser(model: nn.Sequential, optimiser: torch.optim.Optimizer) -> dict[str, Setting]:
-    groups = optimiser.param_groups
-    group = groups[0]
-    beta_1, beta_2 = group["betas"]
+def _optimiser(model: nn.Sequential, optimiser: FusedAdamW) -> dict[str, Setting]:
+    groups = optimiser.groups
+    beta_1, beta_2 = optimiser.betas
     kind = type(optimiser).__name__
-    decays = [(p.ndim, g["weight_decay"] * g["multiplier"]) for g in groups for p in g["params"]]
+    decays = [
+        (p.ndim, each.weight_decay * each.multiplier) for each in groups for p in each.parameters
+    ]
     kernels = {decay for dimensions, decay in decays if dimensions > 1}
     others = {decay for dimensions, decay in decays if dimensions == 1}
-    hooks = len(optimiser._optimizer_step_pre_hooks)
     return {
-        "optimiser": Setting("Adam", f"{kind}(fused={group['fused']})"),
+        "optimiser": Setting("Adam", f"{kind}(torch._fused_adamw_)"),
         "Adam: beta 1": Setting(f"{beta_1:g}", f"betas[0]={beta_1:g}"),
         "Adam: beta 2": Setting(f"{beta_2:g}", f"betas[1]={beta_2:g}"),
-        "Adam: epsilon": Setting(f"{group['eps']:.4g}", f"eps={group['eps']:.4g}"),
+        "Adam: epsilon": Setting(f"{optimiser.epsilon:.4g}", f"epsilon={optimiser.epsilon:.4g}"),
         "Adam: place of epsilon": Setting("beside the corrected moment", kind),
         "Adam: largest second moment (AMSGrad)": Setting(
-            str(group["amsgrad"]), f"amsgrad={group['amsgrad']}"
+            str(optimiser.amsgrad), f"amsgrad={optimiser.amsgrad}"
         ),
         "weight decay of kernels": Setting(_plain(kernels), f"decoupled, {kind}"),
         "weight decay of biases": Setting(_plain(others), f"decoupled, {kind}"),
-        "clipping of gradients": Setting("none" if not hooks else "hooks", f"{hooks} hooks"),
+        "clipping of gradients": Setting("none", "FusedAdamW.step"),
         "learning rate multipliers": Setting(
-            _multipliers(model, groups), f"{len(groups)} parameter groups"
+            _multipliers(model, groups), f"{len(groups)} groups of parameters"
         ),
     }
 
 
-def _multipliers(model: nn.Sequential, groups: list[dict]) -> str:
-    by_parameter = {id(p): group["multiplier"] for group in groups for p in group["params"]}
+def _multipliers(model: nn.Sequential, groups: list[Group]) -> str:
+    by_parameter = {id(p): each.multiplier for each in groups for p in each.parameters}
     by_layer = {
         name.split(".")[0].removesuffix("_normalisation"): by_parameter[id(parameter)]
         for name, parameter in model.named_parameters()

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from twinbench.backends.backend import KEPT, Tensors, with_prefix
 from twinbench.backends.pytorch import augmentation, network
+from twinbench.backends.pytorch.adam import FusedAdamW, Group
 from twinbench.backends.pytorch.cuda_graph import captured
 from twinbench.files import written_atomically
 from twinbench.networks.weights import Weights
@@ -23,8 +24,6 @@ from twinbench.training.precision import choose
 
 _EVALUATION_BATCH = 256
 _OWN_EPSILON = 1e-8  # the default of torch's Adam
-# The parameters that share a multiplier of the learning rate and a weight decay.
-Groups = dict[tuple[float, float], list[torch.nn.Parameter]]
 
 
 class Backend:
@@ -42,7 +41,7 @@ class Backend:
         self._labels = torch.from_numpy(job.train.labels).to(self._device)
         self._normaliser = augmentation.Normaliser(job.normalisation, self._device)
         self._phase: Phase
-        self._optimiser: torch.optim.Optimizer
+        self._optimiser: FusedAdamW
         self._plan: EpochPlan
         self._plan_tensors: dict[str, torch.Tensor] = {}
         self._step = torch.zeros(1, dtype=torch.int64, device=self._device)  # the next one's number
@@ -58,19 +57,24 @@ class Backend:
         return torch.cuda.get_device_name() if self._device.type == "cuda" else "cpu"
 
     def start_phase(self, phase: Phase) -> None:
-        decay = self._job.settings.optimiser.weight_decay
-        groups: Groups = {}
+        settings = self._job.settings.optimiser
+        parameters: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
         for layer, parameter in self._parameters_by_layer():
             multiplier = phase.multipliers[layer]
             parameter.requires_grad_(phase.trains(layer))
             if phase.trains(layer):
                 # Kernels decay by the schedule's learning rate times the setting, biases not at all.
-                # AdamW multiplies with the group's learning rate, so the multiplier is divided out.
-                own_decay = decay / multiplier if parameter.ndim > 1 else 0.0
-                groups.setdefault((multiplier, own_decay), []).append(parameter)
-        if not groups:  # torch refuses to train nothing; the collapse detector reports it
-            groups[0.0, 0.0] = [torch.nn.Parameter(torch.zeros(1, device=self._device))]
-        self._optimiser = self._make_optimiser(groups)
+                # The kernel multiplies with the group's learning rate, so the multiplier is divided out.
+                own_decay = settings.weight_decay / multiplier if parameter.ndim > 1 else 0.0
+                parameters.setdefault((multiplier, own_decay), []).append(parameter)
+        self._optimiser = FusedAdamW(
+            [
+                Group(alike, multiplier, own_decay, torch.zeros((), device=self._device))
+                for (multiplier, own_decay), alike in parameters.items()
+            ],
+            betas=(settings.beta_1, settings.beta_2),
+            epsilon=_OWN_EPSILON if self._job.native else settings.epsilon,
+        )
         self._phase = phase
         self._execute = None
 
@@ -80,37 +84,6 @@ class Backend:
             for part in (modules[name], modules.get(f"{name}_normalisation")):
                 for parameter in part.parameters() if part is not None else ():
                     yield name, parameter
-
-    def _make_optimiser(self, groups: Groups) -> torch.optim.Optimizer:
-        """Adam with a group for each multiplier and weight decay, its moments zero."""
-        settings = self._job.settings.optimiser
-        optimiser = torch.optim.AdamW(
-            [
-                {
-                    "params": parameters,
-                    "multiplier": multiplier,
-                    "weight_decay": 0.0,
-                    "lr": torch.zeros((), device=self._device),
-                }
-                for (multiplier, _), parameters in groups.items()
-            ],
-            betas=(settings.beta_1, settings.beta_2),
-            fused=True,
-            capturable=self._device.type == "cuda",
-            eps=_OWN_EPSILON if self._job.native else settings.epsilon,
-        )
-        # torch makes the moments in the first step. They are needed before it, by a checkpoint that is
-        # restored and by a CUDA graph; a step without gradients at a learning rate of zero makes them.
-        # It decays nothing, since on a GPU even a decay of zero turns a weight of -0 into 0.
-        for parameter in _parameters(optimiser):
-            parameter.grad = torch.zeros_like(parameter)
-        optimiser.step()
-        optimiser.zero_grad()
-        for state in optimiser.state.values():
-            state["step"].zero_()
-        for group, (_, decay) in zip(optimiser.param_groups, groups, strict=True):
-            group["weight_decay"] = decay
-        return optimiser
 
     def start_epoch(self, plan: EpochPlan, first_step: int) -> None:
         if first_step == 0:
@@ -229,7 +202,7 @@ class Backend:
     def _changing(self) -> dict[str, torch.Tensor]:
         """The tensors themselves that a step changes, by name."""
         tensors = {f"network/{n}": t for n, t in self._network.state_dict().items()}
-        for index, parameter in enumerate(_parameters(self._optimiser)):
+        for index, parameter in enumerate(self._optimiser.parameters()):
             moments = self._optimiser.state[parameter]
             tensors |= {f"optimiser/{index}/{name}": t for name, t in moments.items()}
         return tensors | {"sums": self._metric_sums}
@@ -269,8 +242,8 @@ class Backend:
             layer.keys = keys
 
     def _set_learning_rates(self, learning_rate: torch.Tensor) -> None:
-        for group in self._optimiser.param_groups:
-            group["lr"].copy_(learning_rate * group["multiplier"])
+        for group in self._optimiser.groups:
+            group.learning_rate.copy_(learning_rate * group.multiplier)
 
     def _of_step(self, name: str) -> torch.Tensor:
         return self._plan_tensors[name].index_select(0, self._step)[0]
@@ -337,11 +310,6 @@ def _network(job: Job, device: torch.device) -> torch.nn.Sequential:
         if isinstance(module, torch.nn.BatchNorm2d) and module.num_batches_tracked is not None:
             module.num_batches_tracked.zero_()  # the one tensor that is no weight
     return result.to(memory_format=torch.channels_last)
-
-
-def _parameters(optimiser: torch.optim.Optimizer) -> Iterator[torch.nn.Parameter]:
-    for group in optimiser.param_groups:
-        yield from group["params"]
 
 
 def _device() -> torch.device:

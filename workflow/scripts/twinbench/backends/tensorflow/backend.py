@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,9 +50,9 @@ class Backend:
         self._kept: list[tf.Tensor] = []
         self._plan: EpochPlan
         self._plan_tensors: PlanTensors
-        self._train_steps = tf.function(self._steps)
-        self._predict = tf.function(self._logits, reduce_retracing=True)
-        self._probe = tf.function(self._probe_layers)
+        self._train_steps = _graph(self._steps)
+        self._predict = _graph(self._logits, reduce_retracing=True)
+        self._probe = _graph(self._probe_layers)
         self.set_weights(
             job.with_pretrained(self.weights()) if job.native else job.initial_weights()
         )
@@ -89,7 +90,7 @@ class Backend:
         self._network.optimizer.build(self._network.trainable_variables)
         dummy = tf.zeros((1, self._job.classes))
         self._network.compute_metrics(None, dummy, dummy)
-        self._train_steps = tf.function(self._steps)  # a graph for this optimiser
+        self._train_steps = _graph(self._steps)  # a graph for this optimiser
 
     def start_epoch(self, plan: EpochPlan, first_step: int) -> None:
         if first_step == 0:
@@ -104,11 +105,14 @@ class Backend:
 
     def _steps(self, plan: PlanTensors, first: tf.Tensor, last: tf.Tensor, size: int) -> tf.Tensor:
         """Train from one step to another, all in one graph: nothing in it waits for Python."""
-        for step in tf.range(first, last):
-            # One after another, as nothing is gained by preparing many batches ahead.
-            tf.autograph.experimental.set_loop_options(parallel_iterations=1)
+
+        def one_step(step: tf.Tensor) -> tf.Tensor:
             self._set_step(plan, step)
             self._network.train_step(self._batch(plan, step, size))
+            return step + 1
+
+        # One after another, as nothing is gained by preparing many batches ahead.
+        tf.while_loop(lambda step: step < last, one_step, [first], parallel_iterations=1)
         return self._network.optimizer.iterations.value
 
     def _set_step(self, plan: PlanTensors, step: tf.Tensor | int) -> None:
@@ -315,6 +319,12 @@ class LayerwiseAdam(keras.optimizers.Adam):
         if self.corrected_epsilon is None:
             return self.epsilon
         return self.corrected_epsilon * tf.sqrt(1 - self.beta_2**update)
+
+
+def _graph(function: Callable, reduce_retracing: bool = False) -> Callable:
+    """The function as a graph. Without AutoGraph, which would first translate its source and Keras', in a
+    second of each job's start."""
+    return tf.function(function, reduce_retracing=reduce_retracing, autograph=False)
 
 
 def plan_tensors(plan: EpochPlan) -> PlanTensors:
