@@ -3,7 +3,7 @@
 import false_winners
 import numpy as np
 import pytest
-from false_winners import FACTORIAL, NETWORKS, SEEDS, TWINS
+from false_winners import DEFAULT_TWINS, FACTORIAL, NETWORKS, SEEDS, TWINS
 from scipy import stats
 from twinbench.analysis.spread import measured_spread
 
@@ -28,8 +28,14 @@ def winners(sigma: float, provenances: list, studies: int) -> dict[int, int]:
 
 @pytest.mark.parametrize(
     ("sigma", "provenances"),
-    [(0.1, TWINS), (0.5, TWINS), (0.5, FACTORIAL), (0.85, NETWORKS)],
-    ids=["little spread", "as much as assumed", "several contrasts", "short, no twins"],
+    [
+        (0.1, TWINS),
+        (0.5, TWINS),
+        (0.27, DEFAULT_TWINS),
+        (0.5, FACTORIAL),
+        (0.85, NETWORKS),
+    ],
+    ids=["little spread", "as assumed", "as measured", "several contrasts", "short, no twins"],
 )
 def test_equal_methods_have_a_winner_in_5_of_100_reports_at_most(sigma, provenances):
     assert max(winners(sigma, provenances, STUDIES).values()) <= most(0.05, STUDIES)

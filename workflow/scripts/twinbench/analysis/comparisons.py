@@ -210,8 +210,7 @@ def _pair(a: Run, b: Run) -> _Pair:
     provenances = (*a.provenances, *b.provenances)
     twins = {"weights", "network", "protocol", "training settings"}.isdisjoint(factors)
     twins &= provenances[0].settings.get("protocol") != "native"
-    epochs = min(found.epochs_run for found in provenances)
-    estimate = moderated(pair, known_spread(twins, epochs))
+    estimate = moderated(pair, known_spread(twins, provenances))
     return _Pair(a, b, factors, estimate, int((pair > 0).sum()), int((pair < 0).sum()))
 
 

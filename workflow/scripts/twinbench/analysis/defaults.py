@@ -13,6 +13,7 @@ import numpy as np
 
 from twinbench.analysis import results
 from twinbench.analysis.comparisons import differences
+from twinbench.analysis.reading import Provenance
 from twinbench.analysis.results import TrainedModel
 from twinbench.analysis.spread import known_spread
 from twinbench.analysis.statistics import Estimate, moderated
@@ -49,8 +50,8 @@ def gaps(models: list[TrainedModel]) -> list[Gap]:
     if not found:  # then the predictions need not be read
         return []
     correct = results.correct_predictions(models)
-    epochs = {model.run: model.provenance.epochs_run for model in models}
-    return [_gap(*each, correct, epochs) for each in found]
+    provenances = {model.run: model.provenance for model in models}
+    return [_gap(*each, correct, provenances) for each in found]
 
 
 def _complete_pairs(runs: _Runs) -> Iterator[tuple[str, str]]:
@@ -66,13 +67,13 @@ def _gap(
     second: str,
     runs: _Runs,
     correct: dict[str, np.ndarray],
-    epochs: dict[str, int],
+    provenances: dict[str, Provenance],
 ) -> Gap:
-    shortest = min(
-        epochs[runs[name, protocol]]
-        for name in (first, second)
+    by_protocol = {
+        protocol: [provenances[runs[name, protocol]] for name in (first, second)]
         for protocol in ("native", "harmonised")
-    )
+    }
+    not_twins = known_spread(False, [*by_protocol["native"], *by_protocol["harmonised"]])
     native, harmonised = (
         differences(correct[runs[first, protocol]], correct[runs[second, protocol]])
         for protocol in ("native", "harmonised")
@@ -81,9 +82,9 @@ def _gap(
         *group,
         first,
         second,
-        native=moderated(native, known_spread(False, shortest)),
-        harmonised=moderated(harmonised, known_spread(True, shortest)),
-        defaults=moderated(native - harmonised, known_spread(False, shortest), trainings=4),
+        native=moderated(native, not_twins),
+        harmonised=moderated(harmonised, known_spread(True, by_protocol["harmonised"])),
+        defaults=moderated(native - harmonised, not_twins, trainings=4),
     )
 
 

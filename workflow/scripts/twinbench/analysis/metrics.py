@@ -232,13 +232,12 @@ def accuracies(models: list[TrainedModel], correct: dict[str, np.ndarray]) -> di
     The interval of one seed is Wilson's, of that trained model over the test images. That of several
     is for new trainings and new test images, by a moderated t.
     """
-    epochs = {model.run: model.provenance.epochs_run for model in models}
     found = {}
     for run, right in correct.items():
         if len(right) == 1:
             interval = wilson_interval(int(right.sum()), right.size)
         else:
-            spread = known_spread(True, epochs[run])
+            spread = known_spread(True, [m.provenance for m in models if m.run == run])
             low, high = moderated(right.astype(np.int8), spread, trainings=1).interval()
             interval = max(low, 0.0), min(high, 1.0)
         found[run] = Accuracy(float(right.mean()), *interval)

@@ -53,6 +53,7 @@ class Dataset(Record):
 
     name: str
     source: str
+    train_images: PositiveInt
     sha256: dict[str, str]
 
 

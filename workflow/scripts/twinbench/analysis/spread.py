@@ -1,12 +1,14 @@
 """What is known of the spread between trainings that differ in their seed alone, and from where.
 
-Verdicts lean on it, since a study of few seeds can hardly see it. Measured values for a recipe, of at
-least five seeds in each framework, replace these (docs/statistics.md says how).
+Verdicts lean on it, since a study of few seeds can hardly see it.
 """
+
+from collections.abc import Collection
 
 import numpy as np
 from scipy import stats
 
+from twinbench.analysis.reading import Provenance
 from twinbench.analysis.statistics import SIGNIFICANCE, Spread
 
 # Jordan 2024, "On the Variance of Neural Network Training with respect to Test Sets and Distributions",
@@ -17,11 +19,34 @@ TWINS = Spread(std=0.005, degrees_of_freedom=4)
 # Pairs of other recipes or networks, in short trainings of this project.
 SHORT_TRAININGS = Spread(std=0.009, degrees_of_freedom=12)
 _SHORT = 4  # epochs
+# The default study's scratch runs: five trainings in PyTorch and five in Keras, by `measured_spread` with
+# both variances averaged. 95 % interval: 0.10 to 0.63 percentage points. (docs/example/twins)
+DEFAULT_SCRATCH = Spread(std=0.0027, degrees_of_freedom=8)
+_DEFAULT_EPOCHS, _DEFAULT_IMAGES = 10, 45_000
 
 
-def known_spread(twins: bool, epochs: int) -> Spread:
-    """The spread of one method's trainings of so many epochs; `twins`: of equal network and recipe."""
+def known_spread(twins: bool, provenances: Collection[Provenance]) -> Spread:
+    """The spread of one method's trainings, of which these are some; `twins`: of equal network and
+    recipe."""
+    if twins and all(map(_as_measured, provenances)):
+        return DEFAULT_SCRATCH
+    return assumed_spread(twins, min(found.epochs_run for found in provenances))
+
+
+def assumed_spread(twins: bool, epochs: int) -> Spread:
+    """The spread of trainings of so many epochs where it was not measured."""
     return TWINS if twins or epochs > _SHORT else SHORT_TRAININGS
+
+
+def _as_measured(provenance: Provenance) -> bool:
+    """Whether a training is one of the default study's from scratch, or a longer one."""
+    return (
+        provenance.model == "alexnet32"
+        and provenance.weights.source == "none"
+        and provenance.settings["protocol"] == "harmonised"
+        and provenance.epochs_run >= _DEFAULT_EPOCHS
+        and provenance.dataset.train_images >= _DEFAULT_IMAGES
+    )
 
 
 def measured_spread(correct: np.ndarray) -> tuple[float, float, float]:

@@ -1,5 +1,6 @@
 """The study's question, answered in a few words, and the badges that say how far to trust it."""
 
+import re
 from collections import Counter
 
 from twinbench.analysis import naming
@@ -30,10 +31,11 @@ def answer(evidence: Evidence) -> list[str]:
     while len(found) > 1 and sum(len(text.split()) for text in found) > MOST_WORDS:
         found.pop(-2 if len(found) > 2 else -1)
     # The unit is written out where it is met first.
-    unit, words = say("pp"), say("percentage points")
-    first = next((place for place, text in enumerate(found) if f" {unit}" in text), None)
-    if first is not None:
-        found[first] = found[first].replace(f" {unit}", f" {words}", 1)
+    for place, text in enumerate(found):
+        if met := re.search(rf"(\S+) {say('pp')}", text):
+            unit = say("percentage point") if met[1] == "1" else say("percentage points")
+            found[place] = f"{text[: met.start()]}{met[1]} {unit}{text[met.end() :]}"
+            break
     return found
 
 

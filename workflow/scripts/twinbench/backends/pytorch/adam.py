@@ -51,15 +51,15 @@ class FusedAdamW:
     def step(self) -> None:
         """Update the parameters that have a gradient."""
         for group in self.groups:
-            updated = [p for p in group.parameters if p.grad is not None]
-            states = [self.state[parameter] for parameter in updated]
-            if not updated:
+            found = [(p, p.grad, self.state[p]) for p in group.parameters if p.grad is not None]
+            if not found:
                 continue
+            updated, gradients, states = map(list, zip(*found, strict=True))
             steps = [state["step"] for state in states]
             torch._foreach_add_(steps, 1)
             torch._fused_adamw_(
                 updated,
-                [parameter.grad for parameter in updated],
+                gradients,
                 [state["exp_avg"] for state in states],
                 [state["exp_avg_sq"] for state in states],
                 [],  # of AMSGrad
