@@ -14,18 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 import yaml
-from twinbench.analysis.spread import known_spread
-from twinbench.analysis.statistics import SIGNIFICANCE, Estimate, holm, moderated
 from twinbench.language import Language
 
 ROOT = Path(__file__).resolve().parents[1]
 STUDIES = ROOT / "docs" / "example"
 FIGURE = ROOT / "docs" / "images" / "example.png"
 REPORTED = yaml.safe_load((ROOT / "config" / "reference.yaml").read_text(encoding="utf-8"))["runs"]
-MARGIN = 0.01
 SAY = Language()
 
 
@@ -34,18 +30,10 @@ SAY = Language()
 
 @dataclass(frozen=True)
 class Contrast:
-    """`a` minus `b`, two runs of a study that differ in one thing, `sides` what that is in words.
-
-    Contrasts of the same `question` are one family of Holm's adjustment. `twins` are runs of the same
-    network, weights and recipe.
-    """
+    """A planned pair of a study, `subject` what both runs are; `sides` names each run."""
 
     subject: str
-    a: str
-    b: str
-    sides: tuple[str, str]
-    question: str = "framework"
-    twins: bool = True
+    sides: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -65,18 +53,32 @@ class Study:
         return pd.read_csv(STUDIES / self.folder / f"{name}.csv")
 
 
-FRAMEWORKS = ("PyTorch", "TensorFlow")
-XEON, ZEN = "Intel Xeon with AMX, 2 cores", "AMD Zen 4, 2 cores"
-SCRATCH_TWINS = Contrast("", "pytorch-scratch", "tensorflow-scratch", FRAMEWORKS)
-VGG16_TWINS = Contrast("VGG16", "pytorch-vgg16", "tensorflow-vgg16", FRAMEWORKS)
-VGG16_PRETRAINED = Contrast(
-    "VGG16 in TensorFlow",
-    "tensorflow-vgg16",
-    "tensorflow-vgg16-scratch",
-    ("pretrained", "scratch"),
-    "weights",
-    twins=False,
-)
+def by_framework(subject: str, run: str) -> Contrast:
+    """PyTorch against TensorFlow, whose runs have names that differ in the framework alone."""
+    return Contrast(
+        subject,
+        {
+            run.format(framework): SAY.framework(framework)
+            for framework in ("pytorch", "tensorflow")
+        },
+    )
+
+
+def by_weights(framework: str, network: str, title: str) -> Contrast:
+    run = f"{framework}-{network}"
+    subject = f"{title} in {SAY.framework(framework)}"
+    return Contrast(subject, {run: "pretrained", f"{run}-scratch": "scratch"})
+
+
+def by_protocol(framework: str) -> Contrast:
+    sides = {f"{framework}-native": "own defaults", f"{framework}-scratch": "same protocol"}
+    return Contrast(SAY.framework(framework), sides)
+
+
+H200, ZEN = "NVIDIA H200", "AMD Zen 4, 2 cores"
+SHORT = "3 epochs, 18,000 images"
+SCRATCH_TWINS = by_framework("", "{}-scratch")
+VGG16_PRETRAINED = by_weights("pytorch", "vgg16", "VGG16")
 
 
 def learning_rates(overlay: str) -> dict[str, float]:
@@ -108,195 +110,125 @@ COLLAPSE = Study(
     [RATES],
     collapses,
 )
-DEFAULT = Study(
-    "PyTorch or TensorFlow, AlexNet from scratch? (the example study)",
-    "cifar10",
+TWINS = Study(
+    "PyTorch or TensorFlow, AlexNet from scratch?",
+    "twins",
     [SCRATCH_TWINS],
     "10 epochs, 45,000 images",
-    XEON,
-    ["results/cifar10.yaml"],
+    H200,
+    ["results/twins.yaml"],
 )
-UNCONFOUNDED = Study(
-    "What are pretrained weights worth to the same network?",
-    "unconfounded",
+VGG16 = Study(
+    "PyTorch or TensorFlow, and what are ImageNet weights worth, to the same VGG16?",
+    "pretrained-vgg16",
     [
+        by_framework("pretrained", "{}-vgg16"),
+        by_framework("from scratch", "{}-vgg16-scratch"),
         VGG16_PRETRAINED,
-        Contrast(
-            "AlexNet in PyTorch, synthetic weights",
-            "pytorch-alexnet",
-            "pytorch-alexnet-scratch",
-            ("pretrained", "scratch"),
-            "weights",
-            twins=False,
-        ),
-        VGG16_TWINS,
+        by_weights("tensorflow", "vgg16", "VGG16"),
     ],
-    "3 epochs, 18,000 images",
-    XEON,
-    ["unconfounded.yaml", "results/unconfounded.yaml"],
+    "10 epochs, 45,000 images",
+    H200,
+    ["unconfounded.yaml", "results/pretrained-vgg16.yaml"],
 )
 RESULTS = [
-    DEFAULT,
+    TWINS,
+    VGG16,
     Study(
-        "The same with three seeds, in short trainings?",
-        "seeds",
-        [SCRATCH_TWINS],
-        "3 epochs, 18,000 images",
+        "The same of AlexNet, with weights pretrained on synthetic images?",
+        "pretrained-alexnet",
+        [
+            by_framework("pretrained", "{}-alexnet"),
+            by_framework("from scratch", "{}-alexnet-scratch"),
+            by_weights("pytorch", "alexnet", "AlexNet"),
+            by_weights("tensorflow", "alexnet", "AlexNet"),
+        ],
+        SHORT,
         ZEN,
-        ["results/seeds.yaml"],
+        ["unconfounded.yaml", "results/pretrained-alexnet.yaml"],
     ),
-    Study(
-        "PyTorch or TensorFlow, the same pretrained VGG16?",
-        "vgg16",
-        [VGG16_TWINS],
-        "7 epochs, 45,000 images",
-        ZEN,
-        ["unconfounded.yaml", "results/vgg16.yaml"],
-    ),
-    UNCONFOUNDED,
     Study(
         "How much of a gap between the frameworks is their defaults?",
         "defaults",
         [
-            Contrast("own defaults", "pytorch-native", "tensorflow-native", FRAMEWORKS),
-            Contrast("same protocol", "pytorch-scratch", "tensorflow-scratch", FRAMEWORKS),
-            Contrast(
-                "PyTorch",
-                "pytorch-native",
-                "pytorch-scratch",
-                ("own defaults", "same protocol"),
-                "protocol",
-                twins=False,
-            ),
-            Contrast(
-                "TensorFlow",
-                "tensorflow-native",
-                "tensorflow-scratch",
-                ("own defaults", "same protocol"),
-                "protocol",
-                twins=False,
-            ),
+            by_framework("own defaults", "{}-native"),
+            by_framework("same protocol", "{}-scratch"),
+            by_protocol("pytorch"),
+            by_protocol("tensorflow"),
         ],
-        "1 epoch, 45,000 images",
-        XEON,
+        SHORT,
+        ZEN,
         ["native.yaml", "results/defaults.yaml"],
-    ),
-    Study(
-        "What does bfloat16 cost?",
-        "precision",
-        [
-            Contrast(
-                "PyTorch",
-                "pytorch-float32",
-                "pytorch-scratch",
-                ("float32", "bfloat16"),
-                "precision",
-            ),
-            Contrast(
-                "TensorFlow",
-                "tensorflow-float32",
-                "tensorflow-scratch",
-                ("float32", "bfloat16"),
-                "precision",
-            ),
-        ],
-        "2 epochs, 18,000 images",
-        XEON,
-        ["precision.yaml", "results/precision.yaml"],
-    ),
-    Study(
-        "What does VGG16 reach by today's default recipe?",
-        "default-vgg16",
-        [],
-        "10 epochs, 45,000 images",
-        XEON,
-        ["results/default-vgg16.yaml"],
     ),
     COLLAPSE,
 ]
 
 
-def estimate(study: Study, contrast: Contrast) -> Estimate:
-    """By today's statistics, as far as the files of then allow.
-
-    They hold how many images only one run gets right, not which. With several seeds these are assumed
-    to be the same in each, which gives the widest interval that the counts allow.
-    """
-    metrics, pairs = (
-        study.table("metrics"),
-        study.table("comparisons").set_index(["run_a", "run_b"]),
+def answer(study: Study, contrast: Contrast) -> tuple[str, str]:
+    """`open` and `PyTorch minus TensorFlow 0.3 pp (-1.0 to 1.7)`, as the study's report has it."""
+    pairs = study.table("comparisons")
+    (pair,) = pairs[
+        pairs["run_a"].isin(contrast.sides) & pairs["run_b"].isin(contrast.sides)
+    ].itertuples()
+    a, b = contrast.sides[pair.run_a], contrast.sides[pair.run_b]
+    verdicts = {"a": f"{a} ahead", "b": f"{b} ahead", "equivalent": "equal within 1 pp"}
+    interval = SAY.interval(pair.difference_low, pair.difference_high, 1)
+    return (
+        verdicts.get(pair.verdict, pair.verdict),
+        f"{a} minus {b} {SAY.points(pair.difference)} ({interval})",
     )
-    pair, images = pairs.loc[(contrast.a, contrast.b)], int(metrics["test_images"].iloc[0])
-    right = metrics.pivot(index="seed", columns="run", values="test_accuracy") * images
-    discordant = (pair["only_a_correct"] + pair["only_b_correct"]) / len(right)
-    differences = np.zeros((len(right), images), np.int8)
-    for row, gap in zip(differences, right[contrast.a] - right[contrast.b], strict=True):
-        only_a = round((discordant + gap) / 2)
-        row[:only_a] = 1
-        row[images - (only_a - round(gap)) :] = -1
-    return moderated(differences, known_spread(contrast.twins, int(metrics["epochs"].min())))
 
 
-def verdicts(study: Study) -> dict[Contrast, tuple[Estimate, str]]:
-    """As the report words them, with Holm's adjustment over the contrasts of each question."""
-    found = {}
-    for question in dict.fromkeys(contrast.question for contrast in study.contrasts):
-        family = [contrast for contrast in study.contrasts if contrast.question == question]
-        estimates = [estimate(study, contrast) for contrast in family]
-        differ = holm([each.p_value() for each in estimates])
-        equal = holm([each.equivalence_p(MARGIN) for each in estimates])
-        for contrast, each, p, p_equal in zip(family, estimates, differ, equal, strict=True):
-            ahead = contrast.sides[each.difference < 0]
-            verdict = "equal within 1 pp" if p_equal < SIGNIFICANCE else "open"
-            found[contrast] = (each, f"{ahead} ahead" if p < SIGNIFICANCE else verdict)
-    return found
+def in_a_sentence(study: Study, contrast: Contrast) -> str:
+    verdict, measured = answer(study, contrast)
+    return f"{verdict[0].upper()}{verdict[1:]}: {measured}"
 
 
-def measured(each: Estimate) -> str:
-    """`0.3 pp (-1.0 to 1.7)`."""
-    return f"{SAY.points(each.difference)} ({SAY.interval(*each.interval(), 1)})"
-
-
-def accuracy(row: pd.Series) -> str:
-    return str(SAY.estimate(row["test_accuracy"], row["accuracy_low"], row["accuracy_high"]))
+def accuracy(study: Study, run: str) -> str:
+    """`84.3 % (83.4 to 85.1)`, the mean of a run's trainings, from the table of the study's report."""
+    report = (STUDIES / study.folder / "report.md").read_text(encoding="utf-8")
+    found = re.search(rf"^\| {run} \|.*\| (\S+ % \(\S+ to \S+\)) \|", report, re.M)
+    assert found
+    return found[1]
 
 
 # --- The generated parts -----------------------------------------------------------------------
 
-RUNS = {
-    "pytorch-scratch": ("AlexNet for 32x32 pixels", "random"),
-    "tensorflow-scratch": ("the same", "random"),
-    "pytorch-pretrained": ("AlexNet", "synthetic, not ImageNet's"),
-    "tensorflow-pretrained": ("VGG16", "ImageNet"),
-}
+# What the README shows: run, study, network, initial weights, and the run of the course report.
+SHOWN = [
+    ("pytorch-scratch", TWINS, "AlexNet for 32x32 pixels", "random", "pytorch-scratch"),
+    ("tensorflow-scratch", TWINS, "the same", "random", "tensorflow-scratch"),
+    ("pytorch-vgg16", VGG16, "VGG16", "ImageNet", None),
+    ("tensorflow-vgg16", VGG16, "the same", "ImageNet", "tensorflow-pretrained"),
+    ("pytorch-vgg16-scratch", VGG16, "the same", "random", None),
+    ("tensorflow-vgg16-scratch", VGG16, "the same", "random", None),
+]
+
+
+def reported(run: str | None) -> str:
+    return SAY.percent(REPORTED[run]["test_accuracy"], 1) if run else ""
 
 
 def example() -> str:
     """The README's answers, figure and table of runs."""
-    metrics = DEFAULT.table("metrics").set_index("run")
-    twins, verdict = verdicts(DEFAULT)[SCRATCH_TWINS]
-    low, high = twins.interval()
-    gain, gain_verdict = verdicts(UNCONFOUNDED)[VGG16_PRETRAINED]
     rows = [
-        f"| `{run}` | {network} | {weights} | {accuracy(metrics.loc[run])} "
-        f"| {SAY.percent(REPORTED[run]['test_accuracy'], 1)} |"
-        for run, (network, weights) in RUNS.items()
+        f"| `{run}` | {network} | {weights} | {study.table('metrics')['seed'].nunique()} "
+        f"| {accuracy(study, run)} | {reported(there)} |"
+        for run, study, network, weights, there in SHOWN
     ]
     return "\n".join(
         [
-            f"- **PyTorch or TensorFlow?** {verdict.capitalize()}: the networks from scratch end "
-            f"{SAY.number(100 * abs(twins.difference), 1)} percentage points (pp) apart, but either "
-            f"method may be up to {SAY.points(max(-low, high))} better.",
-            f"- **Scratch or pretrained?** {gain_verdict.capitalize()} by {measured(gain)} for the same "
-            "VGG16, in [three epochs](docs/results.md).",
+            f"- **PyTorch or TensorFlow?** {in_a_sentence(TWINS, SCRATCH_TWINS)}, over five seeds. One of these "
+            "seeds alone [would have named a winner](docs/statistics.md#why-one-seed-cannot-tell).",
+            f"- **Scratch or pretrained?** {in_a_sentence(VGG16, VGG16_PRETRAINED)}, for the same VGG16.",
             "- **The course report's 10 %?** A collapsed training, not a weak network: "
             "[why](docs/course-report.md#the-10--in-a-minute).",
             "",
             "![Test accuracy of each run, beside the course report's](docs/images/example.png)",
             "",
-            "| run | network | initial weights | test accuracy (95 %) "
+            "| run | network | initial weights | seeds | test accuracy (95 %) "
             "| [course report](config/reference.yaml) |",
-            "| --- | --- | --- | --- | --- |",
+            "| --- | --- | --- | --- | --- | --- |",
             *rows,
         ]
     )
@@ -312,11 +244,10 @@ def results() -> str:
             study.answers(metrics)
             if study.answers
             else [
-                f"{contrast.subject + ': ' if contrast.subject else ''}**{verdict}**, "
-                f"{' minus '.join(contrast.sides)} {measured(each)}"
-                for contrast, (each, verdict) in verdicts(study).items()
+                f"{contrast.subject + ': ' if contrast.subject else ''}**{verdict}**, {measured}"
+                for contrast in study.contrasts
+                for verdict, measured in [answer(study, contrast)]
             ]
-            or [f"{accuracy(row)}, one trained network" for _, row in metrics.iterrows()]
         )
         overlays = [f"[{Path(name).stem}](../config/{name})" for name in study.settings]
         cells = [
@@ -385,21 +316,35 @@ def draw_collapse() -> None:
     figure.savefig(FIGURE.with_name("collapse.png"), dpi=120)
 
 
+MEAN = {"fmt": "o", "color": "#0072b2", "capsize": 3}
+TRAINING = {"marker": "|", "linestyle": "none", "color": "#0072b2"}
+THERE = {"marker": "D", "linestyle": "none", "color": "#d55e00", "fillstyle": "none"}
+
+
 def draw() -> None:
-    """The README's figure: each run's accuracy and interval, and what the course report has."""
-    metrics = DEFAULT.table("metrics").set_index("run").loc[list(RUNS)[::-1]]
-    places, values = np.arange(len(metrics)), 100 * metrics["test_accuracy"]
-    figure, ax = plt.subplots(figsize=(8, 2.4), layout="constrained")
-    errors = [values - 100 * metrics["accuracy_low"], 100 * metrics["accuracy_high"] - values]
-    ax.errorbar(values, places, xerr=errors, fmt="o", color="#0072b2", capsize=3, label="here")
-    there = [100 * REPORTED[run]["test_accuracy"] for run in metrics.index]
-    ax.plot(there, places, "D", color="#d55e00", fillstyle="none", label="course report")
-    ax.axvline(10, color="0.5", linestyle="--", linewidth=1)
-    ax.text(11, -0.45, "guessing", color="0.35", fontsize=8)
-    ax.set(xlim=(0, 100), ylim=(-0.6, 3.5), xlabel="test accuracy in % (bars: 95 % interval)")
-    ax.set_yticks(places, list(metrics.index))
+    """The README's figure: each training, the mean of each run's with its interval, and what the course
+    report has."""
+    figure, ax = plt.subplots(figsize=(8, 2.8), layout="constrained")
+    for place, (run, study, *_, there) in enumerate(reversed(SHOWN)):
+        metrics = study.table("metrics")
+        values = 100 * metrics.loc[metrics["run"] == run, "test_accuracy"]
+        mean, low, high = map(float, re.findall(r"[\d.]+", accuracy(study, run)))
+        ax.errorbar(mean, place, xerr=[[mean - low], [high - mean]], **MEAN)
+        ax.plot(values, [place + 0.3] * len(values), **TRAINING)
+        if there:
+            x = 100 * REPORTED[there]["test_accuracy"]
+            ax.plot(x, place, **THERE)
+    for style, label in (
+        (MEAN, "mean, 95 % interval"),
+        (TRAINING, "one training"),
+        (THERE, "course report"),
+    ):
+        ax.errorbar([], [], label=label, **style)
+    ax.set(xlim=(65, 95), ylim=(-0.6, len(SHOWN) - 0.4))
+    ax.set_xlabel("test accuracy in %")
+    ax.set_yticks(range(len(SHOWN)), [run for run, *_ in reversed(SHOWN)])
     ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(loc="center left", bbox_to_anchor=(0.2, 0.5), frameon=False)
+    ax.legend(loc="lower left", frameon=False)
     figure.savefig(FIGURE, dpi=120)
 
 
