@@ -218,8 +218,8 @@ def example() -> str:
     ]
     return "\n".join(
         [
-            f"- **PyTorch or TensorFlow?** {in_a_sentence(TWINS, SCRATCH_TWINS)}, over five seeds. One of these "
-            "seeds alone [would have named a winner](docs/statistics.md#why-one-seed-cannot-tell).",
+            f"- **PyTorch or TensorFlow?** {in_a_sentence(TWINS, SCRATCH_TWINS)}, over five seeds. One of "
+            "these seeds alone [would have named a winner](docs/statistics.md#why-one-seed-cannot-tell).",
             f"- **Scratch or pretrained?** {in_a_sentence(VGG16, VGG16_PRETRAINED)}, for the same VGG16.",
             "- **The course report's 10 %?** A collapsed training, not a weak network: "
             "[why](docs/course-report.md#the-10--in-a-minute).",

@@ -1,4 +1,4 @@
-"""What a framework's C++ side writes while it is imported: no notices, but errors."""
+"""What importing a framework writes and imports besides: no notices but errors, and nothing in vain."""
 
 import os
 import signal
@@ -26,6 +26,12 @@ def run(code: str, **variables: str) -> subprocess.CompletedProcess:
 
 def test_tensorflow_is_imported_without_a_word():
     result = run(IMPORT)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_modules_that_keras_does_not_need_here_are_not_imported_and_still_can_be():
+    check = "import sys; assert not {'matplotlib', 'sklearn'} & sys.modules.keys()"
+    result = run(f"{IMPORT}; {check}; import matplotlib, sklearn")
     assert (result.returncode, result.stderr) == (0, "")
 
 

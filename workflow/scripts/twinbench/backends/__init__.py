@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
@@ -24,10 +24,24 @@ def model_suffix(backend: str) -> str:
 
 
 def backend_module(backend: str, name: str = "backend") -> Any:
-    """A module of a backend's folder. Only here a framework is imported, without its `NOTICES`."""
-    notices = getattr(import_module(f"{__name__}.{backend}"), "NOTICES", None)
-    with _filtered_stderr(notices):
+    """A module of a backend's folder. Only here a framework is imported, without its `NOTICES` and without
+    the modules that it would import for functions `NOT_USED` here."""
+    package = import_module(f"{__name__}.{backend}")
+    notices, modules = getattr(package, "NOTICES", None), getattr(package, "NOT_USED", ())
+    with _filtered_stderr(notices), _not_installed(modules):
         return import_module(f"{__name__}.{backend}.{name}")
+
+
+@contextmanager
+def _not_installed(modules: Iterable[str]) -> Iterator[None]:
+    """Within the block these modules cannot be imported, unless they already are."""
+    hidden = [name for name in modules if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
 
 
 @contextmanager

@@ -14,6 +14,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # TensorFlow itself hides these only once its logging is set up, late in its import.
 _HIDDEN = {"1": "I", "2": "IW", "3": "IWE"}.get(os.environ["TF_CPP_MIN_LOG_LEVEL"])
 NOTICES = rf"WARNING: All log messages before absl::|[{_HIDDEN}]\d{{4}} " if _HIDDEN else None
+# Keras' plots and wrappers; their import takes more than a second of each job's start.
+NOT_USED = ("matplotlib", "sklearn")
 # oneDNN's kernels, as torch uses: by default TensorFlow takes them on some processors only. On a Zen 3
 # (no AVX-512) they make a training step 1.9 times as fast.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
