@@ -135,6 +135,7 @@ VALUES = (
     translatable("channels last"),
     translatable("channels first"),
     translatable("compiled"),
+    translatable("CUDA graph"),
     translatable("eager"),
     translatable("graph"),
 )

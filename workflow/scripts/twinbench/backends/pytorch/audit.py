@@ -170,6 +170,8 @@ def _data(job: Job, model: nn.Sequential) -> dict[str, Setting]:
 
 def _process(model: nn.Sequential) -> dict[str, Setting]:
     compiled = hasattr(model, "_orig_mod")  # what torch.compile wraps
+    on_gpu = any(parameter.is_cuda for parameter in model.parameters())
+    execution = "compiled" if compiled else "CUDA graph" if on_gpu else "eager"
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     deterministic = torch.are_deterministic_algorithms_enabled() and not warn_only
     # Channels last: a kernel's channels lie side by side in memory.
@@ -184,5 +186,5 @@ def _process(model: nn.Sequential) -> dict[str, Setting]:
             "yes" if deterministic else "no", "use_deterministic_algorithms"
         ),
         "images in memory": Setting("channels last" if last else "channels first", "memory_format"),
-        "execution": Setting("compiled" if compiled else "eager", type(model).__name__),
+        "execution": Setting(execution, type(model).__name__),
     }
