@@ -19,6 +19,7 @@ OVERLAYS = {path.name for path in (ROOT / "config").glob("*.yaml")} - {
 TRAININGS = {
     "collapse.yaml": (2, 0),
     "demo.yaml": (2, 2),
+    "gpu.yaml": (2, 2),
     "native.yaml": (6, 6),
     "precision.yaml": (2, 2),
     "search.yaml": (18, 0),
