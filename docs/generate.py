@@ -181,7 +181,8 @@ def answer(study: Study, contrast: Contrast) -> tuple[str, str]:
 
 def in_a_sentence(study: Study, contrast: Contrast) -> str:
     verdict, measured = answer(study, contrast)
-    return f"{verdict[0].upper()}{verdict[1:]}: {measured}"
+    found = f"{verdict[0].upper()}{verdict[1:]}: {measured}"
+    return found.replace("1 pp:", "1 percentage point (pp):")
 
 
 def accuracy(study: Study, run: str) -> str:
