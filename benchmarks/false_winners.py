@@ -16,6 +16,7 @@ from measuring import ROOT  # also finds the package
 from scipy import stats
 from twinbench.analysis.comparisons import Comparison, Run, compare_runs
 from twinbench.analysis.reading import Dataset, InitialWeights, Provenance
+from twinbench.analysis.spread import DEFAULT_SETTINGS
 
 DOCUMENT = ROOT / "docs" / "statistics.md"
 START, END = "<!-- simulation -->\n", "<!-- /simulation -->"
@@ -65,7 +66,7 @@ def provenance(epochs: int = LONG, images: int = FEW, **differing: str) -> Prove
     """A run as far as comparisons look at it."""
     weights = InitialWeights(source=differing.pop("weights", "none"), file=None, sha256=None)
     facts = {"framework": "pytorch", "model": "alexnet32", "precision": "float32", "device": "CPU"}
-    settings = {"protocol": "harmonised"}
+    settings = DEFAULT_SETTINGS | {"epochs": epochs}
     return Provenance.model_construct(
         **facts | differing,
         weights=weights,

@@ -1,27 +1,59 @@
 """Which spread between trainings verdicts lean on."""
 
 import pytest
+import yaml
 from false_winners import ALL, FEW, SHORT, provenance
-from twinbench.analysis.spread import DEFAULT_SCRATCH, SHORT_TRAININGS, TWINS, known_spread
+from support import ROOT
+from twinbench.analysis.spread import (
+    DEFAULT_SCRATCH,
+    DEFAULT_SETTINGS,
+    SHORT_TRAININGS,
+    TWINS,
+    known_spread,
+)
+from twinbench.config.study import Study
 
 DEFAULT = provenance(images=ALL)
 
 
-def test_that_of_the_default_scratch_runs_is_the_measured_one():
-    longer = provenance(20, ALL + 1, framework="tensorflow")
-    assert known_spread(True, [DEFAULT, longer]) == DEFAULT_SCRATCH
+def changed(**settings):
+    return DEFAULT.model_copy(update={"settings": DEFAULT.settings | settings})
+
+
+def test_the_measured_one_is_that_of_the_default_recipe():
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
+    study = Study(config | {"report": {"reference": None}})
+    for run in ("pytorch-scratch", "tensorflow-scratch"):
+        assert study.training(run).model_dump().items() >= DEFAULT_SETTINGS.items()
+    assert (
+        known_spread(True, [DEFAULT, provenance(images=ALL, framework="keras")]) == DEFAULT_SCRATCH
+    )
 
 
 @pytest.mark.parametrize(
     "other",
     [
         provenance(images=FEW),
-        provenance(9, ALL),
+        provenance(11, ALL),
         provenance(images=ALL, model="vgg16"),
         provenance(images=ALL, weights="imagenet"),
-        provenance(images=ALL).model_copy(update={"settings": {"protocol": "native"}}),
+        changed(protocol="native"),
+        changed(learning_rate=0.02),
+        DEFAULT.model_copy(
+            update={"dataset": DEFAULT.dataset.model_copy(update={"source": "synthetic"})}
+        ),
     ],
-    ids=["fewer images", "fewer epochs", "another network", "pretrained", "native"],
+    ids=[
+        *(
+            "fewer images",
+            "other epochs",
+            "another network",
+            "pretrained",
+            "native",
+            "another rate",
+        ),
+        "synthetic images",
+    ],
 )
 def test_with_any_other_run_it_is_the_published_one(other):
     assert known_spread(True, [DEFAULT, other]) == TWINS

@@ -239,7 +239,7 @@ def test_with_native_runs_the_effect_of_the_defaults_is_reported(tmp_path):
 
 
 def test_sound_runs_get_no_caveats_but_that_of_their_device(tmp_path):
-    found = evidence(FakeStudy(tmp_path, TWINS, (0, 1, 2)), **PASSED)
+    found = evidence(FakeStudy(tmp_path, TWINS, (0, 1, 2, 3, 4)), **PASSED)
     assert set(applying(found)) == {"one device"}
     assert outcomes.collapses(found) == []
 
@@ -247,6 +247,7 @@ def test_sound_runs_get_no_caveats_but_that_of_their_device(tmp_path):
 def test_each_flaw_is_a_caveat(tmp_path):
     found = applying(flawed(tmp_path))
     assert set(found) == {"synthetic weights", "few seeds", "collapsed", "one device"}
+    assert "here 0.5 pp" in found["few seeds"]
     assert "tensorflow-pretrained" in found["synthetic weights"]
 
 

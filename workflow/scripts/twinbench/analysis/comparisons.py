@@ -47,7 +47,8 @@ class Comparison:
     `question` is that thing; else its cause cannot be named, and it is not tested. The interval, of
     `confidence`, is for new trainings and new test images; `trained_low` and `trained_high` are the 95 %
     interval of the two trained models of one seed alone. `p_holm` is adjusted over the contrasts of the
-    question, and the interval's confidence accordingly. `same_direction` is the probability that a new
+    question, and the interval's confidence accordingly. `assumed_spread` is the standard deviation of one
+    method's trainings that is known from elsewhere. `same_direction` is the probability that a new
     pair of trainings has the same run ahead, `seeds_to_settle` the number of seeds in all that would
     probably settle what is open (NaN: none would). Not tested values are NaN. `verdict` is a or b (the
     more accurate run), equivalent, open, confounded or collapsed.
@@ -67,6 +68,7 @@ class Comparison:
     confidence: float
     standard_error: float
     degrees_of_freedom: float
+    assumed_spread: float
     p_value: float
     p_holm: float
     equivalence_p: float
@@ -110,6 +112,7 @@ class _Pair:
     a: Run
     b: Run
     factors: list[str]
+    assumed_spread: float
     estimate: Estimate
     only_a_correct: int
     only_b_correct: int
@@ -210,8 +213,9 @@ def _pair(a: Run, b: Run) -> _Pair:
     provenances = (*a.provenances, *b.provenances)
     twins = {"weights", "network", "protocol", "training settings"}.isdisjoint(factors)
     twins &= provenances[0].settings.get("protocol") != "native"
-    estimate = moderated(pair, known_spread(twins, provenances))
-    return _Pair(a, b, factors, estimate, int((pair > 0).sum()), int((pair < 0).sum()))
+    spread = known_spread(twins, provenances)
+    estimate = moderated(pair, spread)
+    return _Pair(a, b, factors, spread.std, estimate, int((pair > 0).sum()), int((pair < 0).sum()))
 
 
 def _tested(family: list[Estimate], equivalence_margin: float) -> list[_Outcome]:
@@ -274,6 +278,7 @@ def _comparison(pair: _Pair, outcome: _Outcome) -> Comparison:
         difference_high=high,
         standard_error=estimate.standard_error,
         degrees_of_freedom=float(estimate.degrees_of_freedom),
+        assumed_spread=pair.assumed_spread,
         only_a_correct=counts[0],
         only_b_correct=counts[1],
         trained_low=one_seed[0],

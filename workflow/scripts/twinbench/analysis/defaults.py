@@ -13,7 +13,6 @@ import numpy as np
 
 from twinbench.analysis import results
 from twinbench.analysis.comparisons import differences
-from twinbench.analysis.reading import Provenance
 from twinbench.analysis.results import TrainedModel
 from twinbench.analysis.spread import known_spread
 from twinbench.analysis.statistics import Estimate, moderated
@@ -50,8 +49,7 @@ def gaps(models: list[TrainedModel]) -> list[Gap]:
     if not found:  # then the predictions need not be read
         return []
     correct = results.correct_predictions(models)
-    provenances = {model.run: model.provenance for model in models}
-    return [_gap(*each, correct, provenances) for each in found]
+    return [_gap(*each, correct, models) for each in found]
 
 
 def _complete_pairs(runs: _Runs) -> Iterator[tuple[str, str]]:
@@ -67,10 +65,14 @@ def _gap(
     second: str,
     runs: _Runs,
     correct: dict[str, np.ndarray],
-    provenances: dict[str, Provenance],
+    models: list[TrainedModel],
 ) -> Gap:
     by_protocol = {
-        protocol: [provenances[runs[name, protocol]] for name in (first, second)]
+        protocol: [
+            model.provenance
+            for model in models
+            if model.run in (runs[first, protocol], runs[second, protocol])
+        ]
         for protocol in ("native", "harmonised")
     }
     not_twins = known_spread(False, [*by_protocol["native"], *by_protocol["harmonised"]])

@@ -51,16 +51,16 @@ def _inputs(evidence: Evidence) -> _Caveats:
 
 
 def _seeds(evidence: Evidence) -> _Caveats:
-    return [
-        (
-            "few seeds",
-            evidence.seeds < 3,
-            evidence.say(
-                "With fewer than three seeds the intervals of the contrasts rest on a spread between "
-                "trainings that was measured elsewhere (docs/statistics.md)."
-            ),
-        ),
-    ]
+    say = evidence.say
+    spreads = sorted({pair.assumed_spread for pair in evidence.contrasts.values()})
+    if not spreads:
+        return []
+    text = say(
+        "With fewer than five seeds the intervals of the contrasts rest on what is known of the spread "
+        "between trainings, here {spreads} (docs/statistics.md).",
+        spreads=say.listed([say.margin(spread) for spread in spreads]),
+    )
+    return [("few seeds", evidence.seeds < 5, text)]
 
 
 def _comparability(evidence: Evidence) -> _Caveats:
