@@ -171,18 +171,22 @@ def answer(study: Study, contrast: Contrast) -> tuple[str, str]:
         pairs["run_a"].isin(contrast.sides) & pairs["run_b"].isin(contrast.sides)
     ].itertuples()
     a, b = contrast.sides[pair.run_a], contrast.sides[pair.run_b]
-    verdicts = {"a": f"{a} ahead", "b": f"{b} ahead", "equivalent": "equal within 1 pp"}
+    verdicts = {
+        "a": f"{a} ahead",
+        "b": f"{b} ahead",
+        "equivalent": "equal within 1 pp",
+        "open": "open",
+    }
     interval = SAY.interval(pair.difference_low, pair.difference_high, 1)
     return (
-        verdicts.get(pair.verdict, pair.verdict),
+        verdicts[pair.verdict],
         f"{a} minus {b} {SAY.points(pair.difference)} ({interval})",
     )
 
 
 def in_a_sentence(study: Study, contrast: Contrast) -> str:
     verdict, measured = answer(study, contrast)
-    found = f"{verdict[0].upper()}{verdict[1:]}: {measured}"
-    return found.replace("1 pp:", "1 percentage point (pp):")
+    return f"{verdict[0].upper()}{verdict[1:]}: {measured}"
 
 
 def accuracy(study: Study, run: str) -> str:
@@ -218,10 +222,16 @@ def example() -> str:
         f"| {accuracy(study, run)} | {reported(there)} |"
         for run, study, network, weights, there in SHOWN[:4]
     ]
+    twins = re.sub(  # the unit is written out where it is met first
+        r"(\S+) pp",
+        lambda met: f"{met[1]} percentage point{'' if met[1] == '1' else 's'} (pp)",
+        in_a_sentence(TWINS, SCRATCH_TWINS),
+        count=1,
+    )
     return "\n".join(
         [
-            f"- **PyTorch or TensorFlow?** {in_a_sentence(TWINS, SCRATCH_TWINS)}, over five seeds. One of "
-            "these seeds alone [would have named a winner](docs/statistics.md#why-one-seed-cannot-tell).",
+            f"- **PyTorch or TensorFlow?** {twins}, over five seeds. One of these alone "
+            "[would have named a winner](docs/statistics.md#why-one-seed-cannot-tell).",
             f"- **Scratch or pretrained?** {in_a_sentence(VGG16, VGG16_PRETRAINED)}, for the same VGG16.",
             "- **The course report's 10 %?** A collapsed training, not a weak network: "
             "[why](docs/course-report.md#the-10--in-a-minute).",

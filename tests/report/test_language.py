@@ -247,7 +247,7 @@ def written(folder: Path, name: str, flawed: bool) -> dict[str, Evidence]:
 NAMES = {name for runs, _ in STUDIES.values() for name in runs} | set(ARCHITECTURES)
 LIBRARIES = ("CUDA", "cuDNN", "python", "torch", "keras")
 WORDS = """A100 AlexNet AMSGrad Adam Brier CIFAR GPU ImageNet Keras NVIDIA PyTorch ReLU TensorFlow TF32 VGG16
-a alone b beta bfloat16 commit cpu csv dropout flatten float32 float64 framework git h harmonised head hooks
+a alone b beta bfloat16 commit cpu csv dropout flatten float32 float64 framework git h harmonised head
 keras-vgg16 md min native no p parity pp s settings torchvision-alexnet x"""
 SAME = re.compile(
     r"`[^`]*`|</?summary>|\]\([^)]*\)|\d+T\d+|\de-\d+|A title|(?:conv|pool|dense|dropout)\d|\b(?:"

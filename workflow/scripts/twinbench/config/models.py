@@ -139,8 +139,8 @@ class StudyTraining(Training):
 
     jobs_per_gpu: Annotated[Integer, Field(ge=1, le=32)] = setting(
         1,
-        "How many jobs may share a GPU. On a large one several small trainings at once are faster "
-        "together, and each takes longer. Accuracies do not depend on it.",
+        "How many jobs may share a GPU. Several short trainings at once are done sooner, since their starts "
+        "overlap, and each takes longer. Accuracies do not depend on it.",
     )
 
     resume: Resume = setting(

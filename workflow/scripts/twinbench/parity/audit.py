@@ -89,7 +89,6 @@ SETTINGS = (
 )
 VALUES = (
     translatable("none"),
-    translatable("hooks"),
     translatable("True"),
     translatable("False"),
     translatable("yes"),

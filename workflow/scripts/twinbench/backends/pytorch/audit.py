@@ -24,7 +24,7 @@ def describe(
         **_layers(model),
         **_arithmetic(model, types),
         **_data(job, model),
-        **_process(model),
+        **_process(model, job),
     }
 
 
@@ -50,7 +50,7 @@ def _optimiser(model: nn.Sequential, optimiser: FusedAdamW) -> dict[str, Setting
         "weight decay of biases": Setting(_plain(others), f"decoupled, {kind}"),
         "clipping of gradients": Setting("none", "FusedAdamW.step"),
         "learning rate multipliers": Setting(
-            _multipliers(model, groups), f"{len(groups)} groups of parameters"
+            _multipliers(model, groups), f"{len(groups)} parameter groups"
         ),
     }
 
@@ -168,10 +168,10 @@ def _data(job: Job, model: nn.Sequential) -> dict[str, Setting]:
     }
 
 
-def _process(model: nn.Sequential) -> dict[str, Setting]:
+def _process(model: nn.Sequential, job: Job) -> dict[str, Setting]:
     compiled = hasattr(model, "_orig_mod")  # what torch.compile wraps
     on_gpu = any(parameter.is_cuda for parameter in model.parameters())
-    execution = "compiled" if compiled else "CUDA graph" if on_gpu else "eager"
+    execution = "compiled" if compiled else "CUDA graph" if on_gpu and not job.native else "eager"
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     deterministic = torch.are_deterministic_algorithms_enabled() and not warn_only
     # Channels last: a kernel's channels lie side by side in memory.

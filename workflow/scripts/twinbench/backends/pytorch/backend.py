@@ -134,7 +134,7 @@ class Backend:
         self._set_step()
         self._optimiser.zero_grad()
         loss, logits = self._loss(images, labels)
-        if loss.requires_grad:  # not with every layer frozen, see `start_phase`
+        if loss.requires_grad:  # not with every layer frozen
             loss.backward()
         self._optimiser.step()
         accuracy = (logits.argmax(dim=1) == labels).float().mean()

@@ -278,7 +278,7 @@ class LayerwiseAdam(keras.optimizers.Adam):
         self._scalars = self._scalars_of_update()
         super().apply(grads, trainable_variables)
 
-    def _scalars_of_update(self) -> "AdamScalars":
+    def _scalars_of_update(self) -> AdamScalars:
         """Computed once for all variables: on a GPU each takes as long as a small layer."""
         update = tf.cast(self.iterations + 1, tf.float32)
         rate = tf.convert_to_tensor(self.learning_rate)
