@@ -7,7 +7,7 @@ from scipy.special import softmax
 from sklearn.metrics import brier_score_loss
 from twinbench.analysis import metrics, results
 from twinbench.analysis.reading import Predictions, read_history, read_predictions
-from twinbench.analysis.spread import TWINS
+from twinbench.analysis.spread import PUBLISHED
 from twinbench.analysis.statistics import moderated
 
 
@@ -82,7 +82,7 @@ def test_one_seeds_accuracy_has_wilsons_interval_and_severals_that_of_new_traini
         if seeds == 1:
             assert (found.low, found.high) == metrics.wilson_interval(correct["a"].sum(), 1000)
         else:
-            estimate = moderated(correct["a"].astype(np.int8), TWINS, trainings=1)
+            estimate = moderated(correct["a"].astype(np.int8), PUBLISHED, trainings=1)
             assert (found.low, found.high) == estimate.interval()
 
 

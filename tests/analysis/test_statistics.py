@@ -6,7 +6,7 @@ from scipy import optimize, stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 from twinbench.analysis import statistics
-from twinbench.analysis.spread import SHORT_TRAININGS, TWINS, measured_spread
+from twinbench.analysis.spread import PUBLISHED, SHORT_TRAININGS, measured_spread
 from twinbench.analysis.statistics import Estimate, Spread, moderated
 
 
@@ -22,7 +22,7 @@ def random_differences(seeds: int, images: int = 400, shared: float = 0.2) -> np
 
 
 @pytest.mark.parametrize("seeds", [1, 2, 3, 8])
-@pytest.mark.parametrize("spread", [TWINS, SHORT_TRAININGS])
+@pytest.mark.parametrize("spread", [PUBLISHED, SHORT_TRAININGS])
 def test_the_moderated_t_is_that_of_the_formula(seeds, spread):
     """The formula written out with loops, and SciPy's t."""
     d = random_differences(seeds)
@@ -66,7 +66,7 @@ def test_one_seed_needs_more_than_two_percentage_points():
     """On 10,000 images, 8 % of them discordant: a winner beyond 2.1 points, equivalence never."""
     d = np.zeros((1, 10_000), dtype=np.int8)
     d[0, :400], d[0, 400:800] = 1, -1
-    found = moderated(d, TWINS)
+    found = moderated(d, PUBLISHED)
     assert found.interval()[1] == pytest.approx(0.0211, abs=0.0001)
     assert found.equivalence_p(0.01) > 0.05
 
@@ -76,14 +76,14 @@ def test_one_seed_needs_more_than_two_percentage_points():
 def test_no_spread_between_seeds_is_no_certainty(seeds, gap):
     d = np.zeros((seeds, 1000), dtype=np.int8)
     d[:, :gap] = 1  # the same images each time
-    found = moderated(d, TWINS)
+    found = moderated(d, PUBLISHED)
     assert found.standard_error > 0.0005
     assert 0 < found.p_value() <= 1 and np.isfinite(found.interval()).all()
 
 
 def test_few_images_without_disagreement_do_not_pass_for_equivalence():
     """Nobody saw the images on which the methods differ: on 200 they could be 2 %, on 10,000 not."""
-    few, many = (moderated(np.zeros((20, n), dtype=np.int8), TWINS) for n in (200, 10_000))
+    few, many = (moderated(np.zeros((20, n), dtype=np.int8), PUBLISHED) for n in (200, 10_000))
     assert few.equivalence_p(0.01) > 0.05 > many.equivalence_p(0.01)
     # With nothing else in it, the interval is that of the score: z^2 / n.
     alone = moderated(np.zeros((20, 200), dtype=np.int8), Spread(0.0, 1e6))
@@ -94,7 +94,7 @@ def test_the_choice_of_images_is_in_the_interval_however_many_seeds_agree():
     # 60 of 1,000 images are only a's and 40 only b's, in each of 50 seeds, which show no other images.
     d = np.zeros((50, 1000), dtype=np.int8)
     d[:, :60], d[:, 60:100] = 1, -1
-    assert moderated(d, TWINS).standard_error > np.sqrt(0.1 / 1000) * 0.98
+    assert moderated(d, PUBLISHED).standard_error > np.sqrt(0.1 / 1000) * 0.98
 
 
 def test_the_variance_between_seeds_is_never_below_that_of_sampling():
@@ -106,7 +106,7 @@ def test_the_variance_between_seeds_is_never_below_that_of_sampling():
 
 def test_a_difference_of_differences_has_the_luck_of_four_trainings():
     d = np.zeros((1, 1000), dtype=np.int8)
-    two, four = (moderated(d, TWINS, trainings).training_variance for trainings in (2, 4))
+    two, four = (moderated(d, PUBLISHED, trainings).training_variance for trainings in (2, 4))
     assert four == pytest.approx(2 * two)
 
 

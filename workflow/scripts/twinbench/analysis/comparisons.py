@@ -210,10 +210,7 @@ def differences(correct_a: np.ndarray, correct_b: np.ndarray) -> np.ndarray:
 def _pair(a: Run, b: Run) -> _Pair:
     pair = differences(a.correct, b.correct)
     factors = _factors(a, b)
-    provenances = (*a.provenances, *b.provenances)
-    twins = {"weights", "network", "protocol", "training settings"}.isdisjoint(factors)
-    twins &= provenances[0].settings.get("protocol") != "native"
-    spread = known_spread(twins, provenances)
+    spread = known_spread([*a.provenances, *b.provenances])
     estimate = moderated(pair, spread)
     return _Pair(a, b, factors, spread.std, estimate, int((pair > 0).sum()), int((pair < 0).sum()))
 

@@ -75,7 +75,7 @@ def _gap(
         ]
         for protocol in ("native", "harmonised")
     }
-    not_twins = known_spread(False, [*by_protocol["native"], *by_protocol["harmonised"]])
+    spread = known_spread([*by_protocol["native"], *by_protocol["harmonised"]])
     native, harmonised = (
         differences(correct[runs[first, protocol]], correct[runs[second, protocol]])
         for protocol in ("native", "harmonised")
@@ -84,9 +84,9 @@ def _gap(
         *group,
         first,
         second,
-        native=moderated(native, not_twins),
-        harmonised=moderated(harmonised, known_spread(True, by_protocol["harmonised"])),
-        defaults=moderated(native - harmonised, not_twins, trainings=4),
+        native=moderated(native, spread),
+        harmonised=moderated(harmonised, known_spread(by_protocol["harmonised"])),
+        defaults=moderated(native - harmonised, spread, trainings=4),
     )
 
 

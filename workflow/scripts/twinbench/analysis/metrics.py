@@ -237,7 +237,7 @@ def accuracies(models: list[TrainedModel], correct: dict[str, np.ndarray]) -> di
         if len(right) == 1:
             interval = wilson_interval(int(right.sum()), right.size)
         else:
-            spread = known_spread(True, [m.provenance for m in models if m.run == run])
+            spread = known_spread([m.provenance for m in models if m.run == run])
             low, high = moderated(right.astype(np.int8), spread, trainings=1).interval()
             interval = max(low, 0.0), min(high, 1.0)
         found[run] = Accuracy(float(right.mean()), *interval)

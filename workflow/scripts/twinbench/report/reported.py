@@ -6,7 +6,7 @@ from scipy import stats
 from twinbench.analysis.comparisons import Comparison
 from twinbench.analysis.metrics import wilson_interval
 from twinbench.analysis.reference import Reference, ReportedRun
-from twinbench.analysis.spread import TWINS
+from twinbench.analysis.spread import PUBLISHED
 from twinbench.report.blocks import Block, Bullets, Cell, Row, Table, Text
 from twinbench.report.evidence import Evidence
 from twinbench.report.outcomes import accuracy
@@ -114,8 +114,8 @@ def _single_training(
     say = evidence.say
     a, b = both[pair.run_a].test_accuracy, both[pair.run_b].test_accuracy
     discordant = (pair.only_a_correct + pair.only_b_correct) / (pair.seeds * evidence.images)
-    error = np.sqrt(discordant / reference.test_images + 2 * TWINS.std**2)
-    reach = float(stats.t.ppf(0.975, TWINS.degrees_of_freedom) * error)
+    error = np.sqrt(discordant / reference.test_images + 2 * PUBLISHED.std**2)
+    reach = float(stats.t.ppf(0.975, PUBLISHED.degrees_of_freedom) * error)
     return say(
         "**One training each**: {a} and {b} are {gap} apart, and luck alone, of training and of test "
         "images, makes gaps of up to {reach}. And the frameworks' defaults (initial weights, Adam's "
