@@ -1,6 +1,5 @@
-"""The numbers in the notebook are those of the example's files."""
+"""The example studies of the documentation: their files agree with each other."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -8,52 +7,34 @@ import pytest
 from support import ROOT
 
 EXAMPLE = ROOT / "docs" / "example"
-DEFAULT = EXAMPLE / "cifar10"
-METRICS = pd.read_csv(DEFAULT / "metrics.csv").set_index("run")
 
 
-def rows(page: Path) -> Iterator[dict[str, str]]:
-    """The rows of a page's tables, cells by the heads of their columns."""
-    head: list[str] = []
-    for line in page.read_text().splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if not line.startswith("|"):
-            head = []
-        elif not head:
-            head = cells
-        elif set(cells[0]) != {"-"}:
-            yield dict(zip(head, cells, strict=False))
+def examples(file: str):
+    found = sorted(EXAMPLE.glob(f"*/{file}"))
+    return pytest.mark.parametrize("path", found, ids=[path.parent.name for path in found])
 
 
-def test_the_accuracies_by_epoch_are_those_of_the_histories():
-    compared = 0
-    for row in rows(ROOT / "docs" / "notebook.md"):
-        # A row of a run begins with its name, in backticks.
-        _, *name = next(iter(row.values())).split("`")
-        history = DEFAULT / "histories" / f"{name[0] if name else ''}.csv"
-        if history.exists():
-            accuracies = pd.read_csv(history).set_index("epoch")["validation_accuracy"]
-            for head, cell in row.items():
-                if head.startswith("epoch "):
-                    assert cell == f"{100 * accuracies[int(head.removeprefix('epoch '))]:.2f} %"
-                    compared += 1
-    assert compared
+def history(metrics: Path, row: pd.Series) -> pd.DataFrame:
+    folder = metrics.parent / "histories"
+    one, several = (folder / f"{row['run']}{seed}.csv" for seed in ("", f"-seed-{row['seed']}"))
+    return pd.read_csv(several if several.exists() else one)
 
 
-def test_the_selected_epochs_accuracy_is_that_of_the_history():
-    for run, row in METRICS.iterrows():
-        history = pd.read_csv(DEFAULT / "histories" / f"{run}.csv")
-        best = history["validation_accuracy"][history["validation_loss"].idxmin()]
-        assert best == row["validation_accuracy"], run
+@examples("metrics.csv")
+def test_the_selected_epochs_accuracy_is_that_of_the_history(path):
+    for _, row in pd.read_csv(path).iterrows():
+        found = history(path, row)
+        best = found["validation_accuracy"][found["validation_loss"].idxmin()]
+        assert best == row["validation_accuracy"], row["run"]
 
 
-@pytest.mark.parametrize("table", sorted(EXAMPLE.glob("*/parity.csv")), ids=lambda t: t.parent.name)
-def test_every_parity_check_of_an_example_passed(table):
-    assert pd.read_csv(table)["passed"].all()
+@examples("parity.csv")
+def test_every_parity_check_of_an_example_passed(path):
+    assert pd.read_csv(path)["passed"].all()
 
 
-@pytest.mark.parametrize("page", sorted(EXAMPLE.glob("*/report.md")), ids=lambda p: p.parent.name)
-def test_an_examples_pictures_are_there(page):
-    links = [part.split(")")[0] for part in page.read_text().split("](figures/")[1:]]
+@examples("report.md")
+def test_an_examples_pictures_are_there(path):
+    links = [part.split(")")[0] for part in path.read_text().split("](figures/")[1:]]
     assert links
-    assert not [link for link in links if not (page.parent / "figures" / link).is_file()]
+    assert not [link for link in links if not (path.parent / "figures" / link).is_file()]
