@@ -75,6 +75,11 @@ def by_protocol(framework: str) -> Contrast:
     return Contrast(SAY.framework(framework), sides)
 
 
+def by_precision(framework: str) -> Contrast:
+    sides = {f"{framework}-float32": "float32", f"{framework}-scratch": "bfloat16"}
+    return Contrast(SAY.framework(framework), sides)
+
+
 H200, ZEN = "NVIDIA H200", "AMD Zen 4, 2 cores"
 SHORT = "3 epochs, 18,000 images"
 SCRATCH_TWINS = by_framework("", "{}-scratch")
@@ -119,7 +124,7 @@ TWINS = Study(
     ["results/twins.yaml"],
 )
 VGG16 = Study(
-    "PyTorch or TensorFlow, and what are ImageNet weights worth, to the same VGG16?",
+    "The same VGG16: PyTorch or TensorFlow, and what are ImageNet weights worth?",
     "pretrained-vgg16",
     [
         by_framework("pretrained", "{}-vgg16"),
@@ -135,7 +140,7 @@ RESULTS = [
     TWINS,
     VGG16,
     Study(
-        "The same of AlexNet, with weights pretrained on synthetic images?",
+        "The same AlexNet, with weights pretrained on synthetic images?",
         "pretrained-alexnet",
         [
             by_framework("pretrained", "{}-alexnet"),
@@ -159,6 +164,14 @@ RESULTS = [
         SHORT,
         ZEN,
         ["native.yaml", "results/defaults.yaml"],
+    ),
+    Study(
+        "What does bfloat16 cost?",
+        "precision",
+        [by_precision("pytorch"), by_precision("tensorflow")],
+        "3 epochs, 9,000 images",
+        ZEN,
+        ["precision.yaml", "results/precision.yaml"],
     ),
     COLLAPSE,
 ]
