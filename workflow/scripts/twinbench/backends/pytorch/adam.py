@@ -20,7 +20,7 @@ class Group:
 
 
 class FusedAdamW:
-    """What `torch.optim.AdamW(fused=True, capturable=True)` computes, bit for bit.
+    """What `torch.optim.AdamW(fused=True)` computes, bit for bit (compared on CPUs).
 
     `torch.optim` imports torch's compiler, which takes two seconds of each job's start, and has no
     moments before the first step, where a restored checkpoint and a CUDA graph need them.
