@@ -8,7 +8,6 @@ import numpy as np
 from support import TINY, TINY_RESIZABLE, make_job
 from twinbench.parity import audit, comparing, measuring
 
-STEPS = 25
 PUBLISHED = replace(TINY, published=TINY_RESIZABLE.published)
 
 
@@ -66,7 +65,7 @@ def expected_features():
 def measure(framework, kind="plain"):
     """A framework's measurement of a job."""
     job, make = JOBS[kind](), parity_backend(framework)
-    quantities = measuring.measure(job, make, STEPS)
+    quantities = measuring.measure(job, make)
     if kind == "pretrained":
         library = kerass_preprocessing if framework == "tensorflow" else None
         quantities |= measuring.measure_library(job, make, library, None)

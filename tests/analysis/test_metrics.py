@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from analysis.fake_study import FOUR, FakeRun, FakeStudy, write_predictions
 from scipy.special import softmax
-from sklearn.metrics import brier_score_loss
+from sklearn.metrics import brier_score_loss, f1_score
+from statsmodels.stats.proportion import proportion_confint
 from twinbench.analysis import metrics, results
 from twinbench.analysis.reading import Predictions, read_history, read_predictions
 from twinbench.analysis.spread import PUBLISHED
@@ -20,6 +21,15 @@ def predictions(labels, logits) -> Predictions:
 def test_wilson_interval_of_81_in_263_is_the_published_one():
     # Newcombe 1998, Statistics in Medicine 17:857, table I, method 3.
     assert metrics.wilson_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+
+
+@pytest.mark.parametrize("images", [1, 7, 1000])
+def test_wilson_interval_is_that_of_another_implementation_and_stays_within_0_and_1(images):
+    for correct in range(images + 1):
+        low, high = metrics.wilson_interval(correct, images)
+        assert 0 <= low < high <= 1
+        expected = proportion_confint(correct, images, method="wilson")
+        assert (low, high) == pytest.approx(expected, abs=1e-12)
 
 
 def test_cross_entropy_of_constant_logits_is_the_logarithm_of_the_classes():
@@ -40,6 +50,14 @@ def test_macro_f1_of_a_perfect_network_is_1_though_one_class_alone_occurs():
 def test_macro_f1_counts_a_class_that_is_never_predicted_as_zero():
     # Class 0: precision 1/2, recall 1, F1 2/3; class 1: 0.
     assert metrics.macro_f1(predictions([0, 1], [[1, 0], [1, 0]])) == pytest.approx(1 / 3)
+
+
+def test_macro_f1_is_that_of_another_implementation():
+    random = np.random.default_rng(1)
+    found = predictions(random.integers(0, 6, 300), random.normal(size=(300, 7)))
+    found.labels[found.labels == 2] = 3  # a class without an image, but predicted
+    expected = f1_score(found.labels, found.predicted, average="macro")
+    assert metrics.macro_f1(found) == pytest.approx(expected)
 
 
 def test_the_table_has_a_row_per_run_and_seed_in_the_order_of_the_settings(tmp_path):

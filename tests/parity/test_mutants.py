@@ -226,13 +226,13 @@ def updates_not_counted(real, self):
         state["step"].zero_()
 
 
-@breaks("loss over 25 steps", f"{TORCH}.backend.Backend.train")
+@breaks("loss over 30 steps", f"{TORCH}.backend.Backend.train")
 def gradients_that_pile_up(real, self, *arguments):
     self._optimiser.zero_grad = lambda: None
     real(self, *arguments)
 
 
-@breaks("loss over 25 steps", f"{TORCH}.backend.Backend.start_epoch")
+@breaks("loss over 30 steps", f"{TORCH}.backend.Backend.start_epoch")
 def a_higher_learning_rate_in_training(real, self, plan, *rest):
     real(self, replace(plan, learning_rates=1.2 * plan.learning_rates), *rest)
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from measurements import (
     JOBS,
-    STEPS,
     failed_checks,
     parity_backend,
     parity_job,
@@ -101,7 +100,7 @@ def test_gradients_are_measured_on_the_smallest_images_that_the_weights_serve(ne
             sizes.add(plan.input_size)
             return super().loss_and_gradients(plan, step)
 
-    found = measuring.measure(parity_job(network, input_size=48), Recording, STEPS)
+    found = measuring.measure(parity_job(network, input_size=48), Recording)
     assert sizes == {size}
     assert found["augmented pixels"].shape[1:] == (48, 48, 3)
 
@@ -109,7 +108,7 @@ def test_gradients_are_measured_on_the_smallest_images_that_the_weights_serve(ne
 def test_the_script_measures_the_cases_of_a_study(tmp_path, run_script):
     given = initial_weights(3, TINY_RESIZABLE.with_head(10), 32, False)
     weights.write(tmp_path / "weights", given)
-    common = {"training": training_settings(learning_rate=0.01), "steps": 5}
+    common = {"training": training_settings(learning_rate=0.01)}
     cases = {
         "scratch": Case(model="tiny", weights="none", weights_id=None, **common),
         "own-file": Case(model="tiny_resizable", weights="file", weights_id="file-1", **common),

@@ -6,16 +6,13 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 from scipy.special import log_softmax, softmax
-from sklearn.metrics import f1_score
-from statsmodels.stats.proportion import proportion_confint
 
 from twinbench.analysis import results, tables
 from twinbench.analysis.reading import Predictions
 from twinbench.analysis.results import TrainedModel
 from twinbench.analysis.spread import known_spread
-from twinbench.analysis.statistics import moderated
+from twinbench.analysis.statistics import QUANTILE, moderated
 from twinbench.errors import ANEW, InputError
 
 CALIBRATION_BINS = 15
@@ -130,8 +127,11 @@ def _training_metrics(model: TrainedModel) -> dict[str, float]:
 
 def wilson_interval(correct: int, images: int) -> tuple[float, float]:
     """The 95 % score interval of a proportion (Wilson 1927, doi:10.2307/2276774)."""
-    low, high = proportion_confint(correct, images, method="wilson")
-    return float(low), float(high)
+    squared, share = QUANTILE**2, correct / images
+    centre = (share + squared / (2 * images)) / (1 + squared / images)
+    half = np.sqrt(share * (1 - share) / images + squared / (4 * images**2))
+    half *= QUANTILE / (1 + squared / images)
+    return float(centre - half), float(centre + half)
 
 
 def cross_entropy(predictions: Predictions) -> float:
@@ -142,9 +142,12 @@ def cross_entropy(predictions: Predictions) -> float:
 
 def macro_f1(predictions: Predictions) -> float:
     """The mean of F1 over the classes that occur among labels or predictions."""
-    return float(
-        f1_score(predictions.labels, predictions.predicted, average="macro", zero_division=0)
-    )
+    labels, predicted = predictions.labels, predictions.predicted
+    classes = len(predictions.class_names)
+    right = np.bincount(labels[labels == predicted], minlength=classes)
+    occurrences = np.bincount(labels, minlength=classes) + np.bincount(predicted, minlength=classes)
+    occurs = occurrences > 0
+    return float((2 * right[occurs] / occurrences[occurs]).mean())
 
 
 def brier_score(predictions: Predictions) -> float:
@@ -161,7 +164,7 @@ def calibration_gap(predictions: Predictions) -> tuple[float, float, float]:
     Positive: the network is more often right than it says.
     """
     gaps = predictions.correct - _probabilities(predictions).max(axis=1)
-    half = stats.norm.ppf(0.975) * stats.sem(gaps) if len(gaps) > 1 else np.nan
+    half = QUANTILE * gaps.std(ddof=1) / np.sqrt(len(gaps)) if len(gaps) > 1 else np.nan
     return float(gaps.mean()), float(gaps.mean() - half), float(gaps.mean() + half)
 
 

@@ -6,7 +6,7 @@ Verdicts lean on it, since a study of few seeds can hardly see it.
 from collections.abc import Collection
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from twinbench.analysis.reading import Provenance
 from twinbench.analysis.statistics import SIGNIFICANCE, Spread
@@ -85,7 +85,7 @@ def measured_spread(correct: np.ndarray) -> tuple[float, float, float]:
     of_images = correct.var(axis=0, ddof=1).sum() / images**2
     freedom = seeds - 1
     # By a chi-squared for the observed variance; the other one is a mean over many images.
-    ends = stats.chi2.ppf([1 - SIGNIFICANCE / 2, SIGNIFICANCE / 2], freedom)
+    ends = special.chdtri(freedom, [SIGNIFICANCE / 2, 1 - SIGNIFICANCE / 2])
     variances = observed * freedom / np.array([freedom, *ends]) - of_images
     std, low, high = np.sqrt(images / (images - 1) * variances.clip(min=0))
     return float(std), float(low), float(high)

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from scipy import optimize, special, stats
+from scipy import optimize, special  # scipy.stats takes a second to import
 
 SIGNIFICANCE = 0.05
+QUANTILE = float(special.ndtri(1 - SIGNIFICANCE / 2))  # of the standard normal: 1.96
 POWER = 0.8
 MOST_SEEDS = 100
 # How many discordant images to add. Then no discordant image at all makes the interval of Tango's and
 # Wilson's scores, z^2 / n.
-_UNSEEN = stats.norm.ppf(1 - SIGNIFICANCE / 2) ** 2
+_UNSEEN = QUANTILE**2
 
 
 @dataclass(frozen=True)
@@ -167,14 +168,13 @@ def score_interval(only_a: int, only_b: int, images: int) -> tuple[float, float]
 
     It is for other test images alone: of the luck of training it knows nothing.
     """
-    quantile = stats.norm.ppf(1 - SIGNIFICANCE / 2)
     observed = (only_a - only_b) / images
 
     def limit(sign: int) -> float:
         if observed == sign:
             return float(sign)
         root = optimize.brentq(
-            lambda value: score_statistic(only_a, only_b, images, value) + sign * quantile,
+            lambda value: score_statistic(only_a, only_b, images, value) + sign * QUANTILE,
             observed,
             sign * (1 - 1e-9),
         )

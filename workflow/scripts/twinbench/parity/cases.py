@@ -12,7 +12,6 @@ _REPLACED = {
     *("protocol", "epochs", "batch_size", "head", "selected_epoch", "progressive_resizing"),
     *("early_stopping", "reduce_on_plateau", "on_collapse"),
 }
-_STEPS_BETWEEN_BACKENDS, _STEPS_IN_ONE = 100, 20
 
 
 def parity_settings(study: Study) -> ParitySettings:
@@ -22,8 +21,7 @@ def parity_settings(study: Study) -> ParitySettings:
 def cases(study: Study) -> dict[str, Case]:
     """The cases by name, sorted.
 
-    Runs that differ in other settings alone are one case, with the settings that most of them have. The
-    loss is followed over 100 steps where more than one framework trains the network, otherwise over 20.
+    Runs that differ in other settings alone are one case, with the settings that most of them have.
     """
     groups: dict[tuple, list[str]] = {}
     for run in sorted(study.runs):
@@ -38,9 +36,6 @@ def cases(study: Study) -> dict[str, Case]:
             weights=study.weights(runs[0]).source,
             weights_id=study.weights(runs[0]).weights_id,
             training=_most_common([_relevant(study.training(run)) for run in runs]),
-            steps=_STEPS_BETWEEN_BACKENDS
-            if len({study.framework(run) for run in runs}) > 1
-            else _STEPS_IN_ONE,
         )
         for name, runs in zip(names, groups.values(), strict=True)
     }

@@ -44,6 +44,7 @@ log = logging.getLogger(__name__)
 
 BATCH = 8
 ADAM_STEPS = 20
+LOSS_STEPS = 30
 # Learning-rate scale of the loss-curve check: at the full learning rate rounding errors grow about
 # 1.5x per step, within one framework as between two, and hide everything else. At a hundredth of it
 # the losses of the scratch twins differ by 0.016 after 100 steps, at this by 0.0014.
@@ -151,7 +152,7 @@ def _execute(arguments: argparse.Namespace, settings: ParitySettings) -> None:
         log.info("measuring %s", name)
         file = weights_files.get(name)
         job = parity_job(name, case, file, train, validation, settings.seed, arguments.threads)
-        found = measure(job, backend.ParityBackend, case.steps)
+        found = measure(job, backend.ParityBackend)
         published = job.architecture.published
         if published and name in published_files:
             own = published.backend == arguments.backend and published.library_name is not None
@@ -180,17 +181,17 @@ def parity_job(
     seed: int,
     threads: int,
 ) -> Job:
-    """The study's training of a case, shrunk to `case.steps` steps of `BATCH` images, without dropout.
+    """The study's training of a case, shrunk to `LOSS_STEPS` steps of `BATCH` images, without dropout.
 
     All layers are trained from the first step on, under a random head: below a head of zeros there is no
     gradient. Learning rates, schedule, augmentation, weight decay and frozen layers are the study's.
     """
-    architecture, used = ARCHITECTURES[case.model], min(len(train), BATCH * case.steps)
+    architecture, used = ARCHITECTURES[case.model], min(len(train), BATCH * LOSS_STEPS)
     settings = case.training.changed(
         protocol="harmonised",
         precision="float32",
         batch_size=BATCH,
-        epochs=math.ceil(case.steps / steps_per_epoch(used, BATCH)),
+        epochs=math.ceil(LOSS_STEPS / steps_per_epoch(used, BATCH)),
         dropout=0.0,
         head={"epochs": 0, "initialisation": "random"},
         progressive_resizing={"epochs": 0},
@@ -275,8 +276,8 @@ def library_job(job: Job, images: int) -> Job:
 # --- Quantities --------------------------------------------------------------------------------
 
 
-def measure(job: Job, make_backend: MakeBackend, steps: int) -> Quantities:
-    """A case's quantities; the loss curve is followed for so many steps."""
+def measure(job: Job, make_backend: MakeBackend) -> Quantities:
+    """A case's quantities."""
     (phase,) = job.phases
     found: Quantities = {"sample order": observed_order(make_backend(marker_job(job)), job)}
     backend = make_backend(job)
@@ -291,7 +292,7 @@ def measure(job: Job, make_backend: MakeBackend, steps: int) -> Quantities:
     backend.set_weights(initial)
     gentle = replace(phase, learning_rate=LOSS_CURVE_SCALE * phase.learning_rate)
     backend.start_phase(gentle)
-    found["loss curve"] = loss_curve(backend, job, gentle, steps)
+    found["loss curve"] = loss_curve(backend, job, gentle)
     backend.set_weights(changed_weights(initial))
     found["evaluation"] = backend.logits(job.validation.images)
     del backend
@@ -364,13 +365,13 @@ def _made_up_gradient(index: int, shape: tuple[int, ...]) -> np.ndarray:
     return (magnitude * random.choice(np.array([-1, 1], np.float32), shape)).astype(np.float32)
 
 
-def loss_curve(backend: ParityBackend, job: Job, phase: Phase, steps: int) -> np.ndarray:
-    """The loss of each of so many steps of training: float64 (steps,)."""
+def loss_curve(backend: ParityBackend, job: Job, phase: Phase) -> np.ndarray:
+    """The loss of each of `LOSS_STEPS` steps of training: float64 (steps,)."""
     losses: list[float] = []
     for epoch in range(1, job.settings.epochs + 1):
         plan, total = job.plan(phase, epoch), 0.0
         backend.start_epoch(plan, 0)
-        for step in range(min(plan.steps, steps - len(losses))):
+        for step in range(min(plan.steps, LOSS_STEPS - len(losses))):
             backend.train(step, step + 1)
             before, total = total, backend.running_metrics(step + 1)[0] * (step + 1)
             losses.append(total - before)

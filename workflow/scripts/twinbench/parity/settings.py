@@ -5,13 +5,12 @@ from twinbench.config.training import Training
 
 
 class Case(Settings):
-    """A network with its initial weights; `steps` is how far the loss curve is followed."""
+    """A network with its initial weights, and the settings of its training."""
 
     model: str
     weights: str
     weights_id: str | None
     training: Training
-    steps: int
 
 
 class ParitySettings(Settings):

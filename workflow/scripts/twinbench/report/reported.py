@@ -1,7 +1,7 @@
 """Results that somebody reported elsewhere, beside the measured ones, and why they differ."""
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from twinbench.analysis.comparisons import Comparison
 from twinbench.analysis.metrics import wilson_interval
@@ -115,7 +115,7 @@ def _single_training(
     a, b = both[pair.run_a].test_accuracy, both[pair.run_b].test_accuracy
     discordant = (pair.only_a_correct + pair.only_b_correct) / (pair.seeds * evidence.images)
     error = np.sqrt(discordant / reference.test_images + 2 * PUBLISHED.std**2)
-    reach = float(stats.t.ppf(0.975, PUBLISHED.degrees_of_freedom) * error)
+    reach = float(special.stdtrit(PUBLISHED.degrees_of_freedom, 0.975) * error)
     return say(
         "**One training each**: {a} and {b} are {gap} apart, and luck alone, of training and of test "
         "images, makes gaps of up to {reach}. And the frameworks' defaults (initial weights, Adam's "

@@ -232,14 +232,15 @@ def _to_torch(kernel: np.ndarray, flattened: tuple[int, ...] | None) -> np.ndarr
 
 
 def _from_torch(tensor: torch.Tensor, flattened: tuple[int, ...] | None) -> np.ndarray:
-    """The inverse of `_to_torch` for kernels; a bias stays. On a CPU a view, if nothing is flattened."""
-    value = tensor.detach().cpu().numpy()
+    """The inverse of `_to_torch` for kernels; a bias stays. On a CPU a view, but of a dense kernel."""
+    value = tensor.detach().cpu()
     if value.ndim == 4:
-        value = value.transpose(2, 3, 1, 0)
-    elif value.ndim == 2:
-        value = value.T
+        return value.permute(2, 3, 1, 0).numpy()
+    value = (
+        value.t().contiguous()
+    )  # in torch, which transposes large matrices several times as fast
     if flattened:
         height, width, channels = flattened
-        value = value.reshape(channels, height, width, -1).transpose(1, 2, 0, 3)
+        value = value.view(channels, height * width, -1).transpose(0, 1)
         value = value.reshape(height * width * channels, -1)
-    return value
+    return value.numpy()
