@@ -131,6 +131,7 @@ def save(draw: Callable[[], Figure], stem: Path, dpi: int) -> None:
         figure = draw()
         with written_atomically(stem.with_suffix(".svg")) as path:
             figure.savefig(path, metadata=metadata)
+        figure.set_layout_engine("none")  # it is laid out
         with written_atomically(stem.with_suffix(".png")) as path:
             figure.set_dpi(dpi)
             canvas = FigureCanvasAgg(figure)
