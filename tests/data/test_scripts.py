@@ -23,8 +23,7 @@ DESCRIBE_TENSORS = (
     "--output statistics.json"
 )
 BUILD_PARQUET = (
-    f"build_parquet.py source={{source}} {SELECTION} --train train.parquet --test test.parquet "
-    "--threads 2"
+    f"build_parquet.py source={{source}} {SELECTION} --train train.parquet --test test.parquet"
 )
 
 

@@ -141,7 +141,6 @@ rule build_parquet:
         "../../envs/analysis.yaml"
     container:
         image("analysis")
-    threads: 4
     resources:
         mem_mb=scaled(2000),
         runtime=scaled(15),
@@ -150,5 +149,5 @@ rule build_parquet:
     message:
         "Writing the images as Parquet"
     shell:
-        "python {input.code[0]:q} {params:q} --archive {input.archive:q} --threads {threads}"
+        "python {input.code[0]:q} {params:q} --archive {input.archive:q}"
         " --train {output.train:q} --test {output.test:q} --log {log:q}"

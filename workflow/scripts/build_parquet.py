@@ -17,10 +17,10 @@ def main(arguments: argparse.Namespace) -> None:
     parts = {"train": archive.train.take(train_ids), "test": selected["test"]}
     for name, samples in parts.items():
         path = getattr(arguments, name)
-        write_parquet(path, name, samples, archive.class_names, arguments.threads)
+        write_parquet(path, name, samples, archive.class_names)
 
 
 if __name__ == "__main__":
-    parser = cli.parser(__doc__, archive=Path, threads=int, train=Path, test=Path)
+    parser = cli.parser(__doc__, archive=Path, train=Path, test=Path)
     cli.add_settings(parser, SelectionSettings)
     cli.run(main, parser)

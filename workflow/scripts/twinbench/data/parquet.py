@@ -7,47 +7,29 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from joblib import Parallel, delayed
 from PIL import Image
 
 from twinbench.data.archive import Samples
 from twinbench.files import written_atomically
 
 _ROW_GROUP = 1000  # rows
-_IMAGES_PER_WORKER = 5000  # encoding them takes about as long as starting a process, a second
 
 
-def write_parquet(
-    path: Path | str,
-    name: str,
-    samples: Samples,
-    class_names: list[str],
-    threads: int = 1,
-) -> None:
+def write_parquet(path: Path, name: str, samples: Samples, class_names: list[str]) -> None:
     """Write the samples so that `datasets` finds images and class names.
 
     Columns: `img`, struct of PNG `bytes` and `path` (`<name>-<sample id>.png`); `label`, int64;
-    `sample_id`, int64. The PNGs are encoded by up to `threads` processes.
+    `sample_id`, int64.
     """
     schema = _schema(class_names)
-    count = len(samples.labels)
-    workers = max(1, min(threads, count // _IMAGES_PER_WORKER))
-    groups = np.split(np.arange(count), range(_ROW_GROUP, count, _ROW_GROUP))
-    # Without max_nbytes joblib would pass each group through a file.
-    batches = Parallel(workers, max_nbytes=None)(
-        delayed(_row_group)(name, samples.take(rows), schema) for rows in groups
-    )
-    with written_atomically(path) as temporary:
-        pq.write_table(pa.Table.from_batches(batches), temporary, row_group_size=_ROW_GROUP)
-
-
-def _row_group(name: str, samples: Samples, schema: pa.Schema) -> pa.RecordBatch:
     files = [
         {"bytes": _encode_png(image), "path": f"{name}-{sample_id:05}.png"}
         for image, sample_id in zip(samples.images, samples.sample_ids, strict=True)
     ]
     columns = {"img": files, "label": samples.labels, "sample_id": samples.sample_ids}
-    return pa.RecordBatch.from_pydict(columns, schema=schema)
+    table = pa.Table.from_pydict(columns, schema=schema)
+    with written_atomically(path) as temporary:
+        pq.write_table(table, temporary, row_group_size=_ROW_GROUP)
 
 
 def _encode_png(image: np.ndarray) -> bytes:
