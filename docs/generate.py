@@ -243,9 +243,10 @@ def example() -> str:
     )
     return "\n".join(
         [
-            f"- **PyTorch or TensorFlow?** {twins}, over five seeds. One of these alone "
-            "[would have named a winner](docs/statistics.md#why-one-seed-cannot-tell).",
-            f"- **Scratch or pretrained?** {in_a_sentence(VGG16, VGG16_PRETRAINED)}, for the same VGG16.",
+            f"- **PyTorch or TensorFlow?** {twins}, over five seeds. By the usual test "
+            "one of these alone [would have named a winner](docs/statistics.md#why-one-seed-cannot-tell).",
+            f"- **Scratch or pretrained?** {in_a_sentence(VGG16, VGG16_PRETRAINED)}, for the same VGG16, "
+            "from one seed.",
             "- **The course report's 10 %?** A collapsed training, not a weak network: "
             "[why](docs/course-report.md#the-10--in-a-minute).",
             "",

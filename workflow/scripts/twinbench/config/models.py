@@ -160,7 +160,7 @@ class Run(Training):
 
     framework: Name = setting(..., "Backend that trains it: pytorch, tensorflow, or an added one.")
     model: Name = setting(
-        ..., "alexnet32 (11 layers for 32x32 pixels), alexnet (torchvision's) or vgg16 (Keras')."
+        ..., "alexnet32 (for 32x32 pixels), alexnet (torchvision's) or vgg16 (Keras')."
     )
     weights: str = setting(
         ...,

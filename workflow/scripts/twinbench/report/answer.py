@@ -128,7 +128,7 @@ def _of_one(evidence: Evidence, pair: Comparison) -> str:
         case "equivalent":
             return say("Equal within {margin}.", margin=margin)
     return say(
-        "Open: {ahead} is ahead by {gap}, but other trainings could reverse that.",
+        "Open: {ahead} was better by {gap}, but other trainings could reverse that.",
         ahead=ahead,
         gap=gap,
     )

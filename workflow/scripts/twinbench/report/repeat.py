@@ -32,8 +32,8 @@ def repeat(evidence: Evidence) -> list[Block]:
         blocks.Code("\n".join([*checkout, _INSTALLATION, command(evidence)])),
         Text(
             say(
-                "The same seed, processor and number of threads give the same bits on a CPU. The software "
-                "is that of envs/requirements.lock."
+                "The same seed, processor, number of threads and software (listed below) give the same bits "
+                "on a CPU."
             )
         ),
         _checksums(evidence),
