@@ -185,7 +185,7 @@ def test_each_figure_is_written_in_each_format_with_the_same_bytes_twice(four, t
             plotting.save(draw, folder / name, dpi=50)
         written.append(sorted(folder.iterdir()))
     assert [path.name for path in written[0]] == sorted(
-        f"{name}.{kind}" for name in ALL for kind in plotting.FORMATS
+        f"{name}.{kind}" for name in ALL for kind in ("png", "svg")
     )
     for one, other in zip(*written, strict=True):
         assert one.read_bytes() == other.read_bytes(), one.name

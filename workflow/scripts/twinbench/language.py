@@ -3,7 +3,6 @@
 import math
 import re
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from string import Formatter
@@ -111,8 +110,7 @@ class Language:
             return "-"
         if seconds < 9.95:
             return f"{self.number(seconds, 1)} s"
-        whole = timedelta(seconds=round(seconds))
-        minutes, rest = divmod(int(whole.total_seconds()), 60)
+        minutes, rest = divmod(round(seconds), 60)
         if minutes == 0:
             return f"{rest} s"
         if minutes < 60:

@@ -116,17 +116,15 @@ def _row_texts(
 
 
 def _verdict(results: StudyResults, pair: Comparison, say: Language) -> str:
+    if pair.verdict == "collapsed":
+        return say("collapsed")
+    a, b = naming.sides(results, pair, say)
     words = {
+        "a": say("{side} ahead", side=a),
+        "b": say("{side} ahead", side=b),
         "equivalent": say("equivalent"),
         "open": say("open"),
-        "collapsed": say("collapsed"),
-        **{
-            letter: say("{side} ahead", side=side)
-            for letter, side in zip("ab", naming.sides(results, pair, say), strict=True)
-        },
     }
-    if pair.verdict == "collapsed":
-        return words[pair.verdict]
     return f"{say.points(pair.difference)}: {words[pair.verdict]}"
 
 

@@ -86,11 +86,6 @@ class Comparison:
         """The more accurate run, if the test shows a difference."""
         return {"a": self.run_a, "b": self.run_b}.get(self.verdict)
 
-    @property
-    def hardware(self) -> list[str]:
-        """Which of precision and device differ."""
-        return [name for name in HARDWARE if name in self.factors.split(", ")]
-
 
 _COLUMNS = [field.name for field in fields(Comparison)]
 

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from twinbench.analysis import training_figures
 from twinbench.analysis.accuracy_figures import accuracy, contrasts
+from twinbench.analysis.comparisons import ComparisonSettings
 from twinbench.analysis.parity_figure import draw_parity
 from twinbench.analysis.plotting import looks
 from twinbench.analysis.prediction_figures import (
@@ -19,19 +20,16 @@ from twinbench.analysis.prediction_figures import (
     reliability,
 )
 from twinbench.analysis.reference import Reference
-from twinbench.analysis.results import StudySettings
 from twinbench.analysis.study_results import StudyResults
 from twinbench.analysis.training_figures import accuracy_time, learning_curves
 from twinbench.data.splits import Split
 from twinbench.language import Language
 
 
-class FigureSettings(StudySettings):
-    """`dpi`: the resolution of the PNG files, in dots per inch; `equivalence_margin`: the difference of
-    accuracy, a fraction, below which runs are equivalent."""
+class FigureSettings(ComparisonSettings):
+    """`dpi`: the resolution of the PNG files, in dots per inch."""
 
     dpi: int
-    equivalence_margin: float
     language: Literal["en", "es"]
 
 

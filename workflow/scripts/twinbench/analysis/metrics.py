@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -189,25 +189,12 @@ def calibration_error_by_chance(predictions: Predictions) -> float:
     return float(np.sqrt(2 / np.pi * variances).sum() / len(confidence))
 
 
-@dataclass(frozen=True)
-class Reliability:
-    """By bins of confidence, all (bins,): how many predictions, how many of them right, and the sum of
-    their confidences."""
-
-    predictions: np.ndarray
-    correct: np.ndarray
-    confidence: np.ndarray
-
-    def __add__(self, other: Self) -> Self:
-        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
-        return type(self)(*(mine + its for mine, its in pairs))
-
-
-def reliability(predictions: Predictions) -> Reliability:
-    """What a reliability diagram shows of one trained model; logits must be finite."""
+def reliability(predictions: Predictions) -> np.ndarray:
+    """What a reliability diagram shows of one trained model, (3, bins): by bins of confidence how many
+    predictions, how many of them right, and the sum of their confidences. Logits must be finite."""
     confidence = _probabilities(predictions).max(axis=1)
     values = (np.ones_like(confidence), predictions.correct, confidence)
-    return Reliability(*(_by_bin(confidence, value) for value in values))
+    return np.stack([_by_bin(confidence, value) for value in values])
 
 
 def _by_bin(confidence: np.ndarray, values: np.ndarray) -> np.ndarray:

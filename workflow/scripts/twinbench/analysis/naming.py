@@ -1,5 +1,6 @@
 """How runs and their contrasts are called where a reader does not know their names."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 from twinbench.analysis.comparisons import REPETITION, Comparison
@@ -97,8 +98,9 @@ def contrast_names(
 ) -> list[ContrastName]:
     """The name of each pair; those that would have the same one are told apart by their runs' names."""
     names = [_contrast_name(results, pair, say) for pair in pairs]
+    counts = Counter(names)
     return [
-        name if names.count(name) == 1 else ContrastName(name.sides, f"{pair.run_a}, {pair.run_b}")
+        name if counts[name] == 1 else ContrastName(name.sides, f"{pair.run_a}, {pair.run_b}")
         for name, pair in zip(names, pairs, strict=True)
     ]
 

@@ -28,7 +28,6 @@ from twinbench.analysis.study_results import StudyResults
 from twinbench.files import written_atomically
 from twinbench.language import Language
 
-FORMATS = ("png", "svg")
 WIDTH = 7.0  # inches: text of 9 points keeps 12 pixels where a page shows it 680 pixels wide
 SMALL = 8  # points
 LINE = 0.165  # inches that a line of text takes

@@ -24,6 +24,7 @@ from twinbench.analysis.plotting import (
     wrapped,
     write_note,
 )
+from twinbench.analysis.statistics import QUANTILE
 from twinbench.analysis.study_results import StudyResults
 from twinbench.data.splits import Split
 from twinbench.errors import InputError
@@ -234,20 +235,20 @@ def reliability(results: StudyResults, styles: dict[str, Look], say: Language) -
 
 
 def _draw_reliability(ax: Axes, results: StudyResults, run: str, look: Look) -> None:
-    found = results.reliabilities[run]
-    bins = len(found.predictions)
+    predictions, correct, confidences = results.reliabilities[run]
+    bins = len(predictions)
     ax.bar(
         (np.arange(bins) + 0.5) / bins,
-        0.25 * found.predictions / found.predictions.max(),
+        0.25 * predictions / predictions.max(),
         width=0.9 / bins,
         color="#CCCCCC",
     )
     # Several seeds predict the same images: together they are no more precise than one may be.
-    images = found.predictions / len(results.correct[run])
+    images = predictions / len(results.correct[run])
     used = images >= _FEWEST_IN_A_BIN
-    number = found.predictions[used]
-    confidence, accuracy = found.confidence[used] / number, found.correct[used] / number
-    half = 1.96 * np.sqrt(confidence * (1 - confidence) / images[used])
+    number = predictions[used]
+    confidence, accuracy = confidences[used] / number, correct[used] / number
+    half = QUANTILE * np.sqrt(confidence * (1 - confidence) / images[used])
     ends = np.clip([confidence - half, confidence + half], 0, 1)
     ax.fill_between(confidence, *ends, color=look.colour, alpha=0.2, linewidth=0)
     ax.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=(0, (4, 2)))

@@ -1,8 +1,7 @@
 """All that a study's figures and report are made from, read once."""
 
 from dataclasses import dataclass
-from functools import cached_property, reduce
-from operator import add
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ import pandas as pd
 
 from twinbench.analysis import comparisons, metrics, results
 from twinbench.analysis.comparisons import Comparison
-from twinbench.analysis.metrics import Accuracy, Reliability
+from twinbench.analysis.metrics import Accuracy
 from twinbench.analysis.results import StudySettings, TrainedModel
 
 
@@ -20,7 +19,8 @@ class StudyResults:
 
     `metrics` has a row for each run and seed. By run, `predicted` holds the predicted classes, int16
     (seeds, images), of the images with the true classes `labels` and the ids `sample_ids`, and
-    `reliabilities` what a reliability diagram shows, summed over the seeds, of runs that did not collapse.
+    `reliabilities` what a reliability diagram shows (`metrics.reliability`), summed over the seeds, of runs
+    that did not collapse.
     """
 
     models: list[TrainedModel]
@@ -30,7 +30,7 @@ class StudyResults:
     sample_ids: np.ndarray
     labels: np.ndarray
     predicted: dict[str, np.ndarray]
-    reliabilities: dict[str, Reliability]
+    reliabilities: dict[str, np.ndarray]
 
     @cached_property
     def runs(self) -> dict[str, pd.DataFrame]:
@@ -83,7 +83,7 @@ def read(
     """Read a study: its trained models under `directory`, and the tables made from them."""
     models = results.trained_models(directory, settings)
     predicted: dict[str, list[np.ndarray]] = {}
-    reliabilities: dict[str, list[Reliability]] = {}
+    reliabilities: dict[str, list[np.ndarray]] = {}
     for model, predictions in results.predictions(models):
         predicted.setdefault(model.run, []).append(predictions.predicted.astype(np.int16))
         if predictions.finite:
@@ -98,6 +98,8 @@ def read(
         labels=predictions.labels,
         predicted={run: np.stack(rows) for run, rows in predicted.items()},
         reliabilities={
-            run: reduce(add, found) for run, found in reliabilities.items() if run not in collapsed
+            run: np.sum(found, axis=0)
+            for run, found in reliabilities.items()
+            if run not in collapsed
         },
     )

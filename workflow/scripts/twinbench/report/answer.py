@@ -45,6 +45,9 @@ def question(evidence: Evidence, factor: str) -> str:
     if factor == "framework" and len(frameworks) == 2:
         names = [evidence.say.framework(name) for name in frameworks]
         return evidence.say("{a} or {b}?", a=names[0], b=names[1])
+    sources = {found.weights.source for found in evidence.provenance.values()}
+    if factor == "weights" and "none" not in sources:
+        return evidence.say("Which initial weights?")
     return evidence.say(QUESTIONS[factor])
 
 
@@ -73,10 +76,8 @@ def _capitalised(sentence: str) -> str:
 
 
 def _varies(evidence: Evidence, factor: str) -> bool:
-    return (
-        len({naming.fact(evidence.results, run, factor, evidence.say) for run in evidence.labels})
-        > 1
-    )
+    results, say = evidence.results, evidence.say
+    return len({naming.fact(results, run, factor, say) for run in evidence.labels}) > 1
 
 
 def _not_answered(evidence: Evidence, factor: str) -> str:
@@ -100,7 +101,7 @@ def _reached(evidence: Evidence) -> str:
         if run not in evidence.results.collapsed:
             reached[evidence.provenance[run].weights.source == "none"].append(accuracy.mean)
     if not all(reached.values()):
-        return say("Not answered: a training collapsed.")
+        return say("Not answered: wherever that differs, the networks differ too.")
     scratch, pretrained = (_range(say, reached[each]) for each in (True, False))
     return say(
         "Pretrained {pretrained}, from scratch {scratch}; but the networks differ too, so the cause "
@@ -202,18 +203,10 @@ def _highest_accuracy(evidence: Evidence) -> list[str]:
     best = max(learned, key=lambda run: accuracies[run].mean)
     found = accuracies[best]
     measured = say.estimate(found.mean, found.low, found.high)
-    text = (
-        say(
-            "Test accuracy: {measured}, {run}.", measured=measured, run=_description(evidence, best)
-        )
-        if len(accuracies) == 1
-        else say(
-            "Highest test accuracy: {measured}, {run}.",
-            measured=measured,
-            run=_description(evidence, best),
-        )
-    )
-    return [text]
+    values = {"measured": measured, "run": _description(evidence, best)}
+    if len(accuracies) == 1:
+        return [say("Test accuracy: {measured}, {run}.", **values)]
+    return [say("Highest test accuracy: {measured}, {run}.", **values)]
 
 
 def _description(evidence: Evidence, run: str) -> str:

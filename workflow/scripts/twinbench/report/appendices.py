@@ -1,7 +1,6 @@
 """What stands in files of its own: data, networks and settings, and whether the twins are twins."""
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -9,7 +8,7 @@ import pandas as pd
 from twinbench.analysis import naming
 from twinbench.networks.architectures import WORDS
 from twinbench.parity import audit, comparing
-from twinbench.report.blocks import Block, Bullets, Cell, Figure, Folded, Row, Table, Text
+from twinbench.report.blocks import Block, Bullets, Cell, Folded, Row, Table, Text
 from twinbench.report.evidence import Evidence
 
 _MOST_SEEDS_LISTED = 10
@@ -34,11 +33,10 @@ def parity(evidence: Evidence) -> list[Block]:
         finding.text if finding.passed else f"**{finding.text}**"
         for finding in evidence.parity_findings
     ]
-    figure = [Figure("parity", say("Each check's largest error as a part of its tolerance"))]
     return [
         Text(explained),
         Bullets(findings),
-        *(figure if "parity" in evidence.figures else []),
+        *evidence.figure("parity", say("Each check's largest error as a part of its tolerance")),
         _checks(evidence, evidence.parity),
         Folded(
             say(
@@ -156,46 +154,27 @@ def _data(evidence: Evidence) -> list[Block]:
     return [Bullets(texts), Table("images", [say("images"), *map(say, names), say("all")], rows)]
 
 
-@dataclass
-class _Network:
-    """A network as trained: its layers in words, and the models and runs that have it."""
-
-    layers: list[str]
-    parameters: int
-    models: list[str]
-    runs: list[str]
-
-
 def _networks(evidence: Evidence) -> list[Block]:
     """Each distinct network."""
-    say = evidence.say
-    found: dict[tuple[str, ...], _Network] = {}
+    found: dict[tuple[str, ...], list[str]] = {}
     for run, provenance in evidence.provenance.items():
-        network = _Network(provenance.layers, provenance.parameters, [], [])
-        network = found.setdefault(tuple(provenance.layers), network)
-        network.models.append(naming.network(provenance.model))
-        network.runs.append(run)
-    return [
-        Folded(
-            say(
-                "{network}: {count} parameters, trained by {runs}",
-                network=say.listed([say(name) for name in dict.fromkeys(each.models)]),
-                count=say.whole(each.parameters),
-                runs=say.listed(each.runs),
-            ),
-            [
-                Table(
-                    f"network-{number}",
-                    [say("number"), say("layer")],
-                    [
-                        [str(place), say.recorded(layer, WORDS)]
-                        for place, layer in enumerate(each.layers, 1)
-                    ],
-                )
-            ],
-        )
-        for number, each in enumerate(found.values(), 1)
+        found.setdefault(tuple(provenance.layers), []).append(run)
+    return [_network(evidence, number, runs) for number, runs in enumerate(found.values(), 1)]
+
+
+def _network(evidence: Evidence, number: int, runs: list[str]) -> Folded:
+    say, trained = evidence.say, [evidence.provenance[run] for run in runs]
+    names = dict.fromkeys(say(naming.network(each.model)) for each in trained)
+    summary = say(
+        "{network}: {count} parameters, trained by {runs}",
+        network=say.listed(list(names)),
+        count=say.whole(trained[0].parameters),
+        runs=say.listed(runs),
+    )
+    rows: list[Row] = [
+        [str(place), say.recorded(layer, WORDS)] for place, layer in enumerate(trained[0].layers, 1)
     ]
+    return Folded(summary, [Table(f"network-{number}", [say("number"), say("layer")], rows)])
 
 
 def _settings(evidence: Evidence) -> list[Block]:

@@ -1,8 +1,12 @@
 """What weakens a study, by what each is about."""
 
+from collections.abc import Iterator
+
 from twinbench.report.blocks import Block, Bullets
 from twinbench.report.evidence import Evidence
 from twinbench.training.recorded import CONDITIONS
+
+_Caveats = Iterator[tuple[str, str]]  # what it is about, and what to say
 
 
 def caveats(evidence: Evidence) -> list[Block]:
@@ -13,75 +17,55 @@ def caveats(evidence: Evidence) -> list[Block]:
 def applying(evidence: Evidence) -> dict[str, str]:
     """The caveats that apply, in the order of their weight."""
     parts = (_inputs, _seeds, _comparability, _hardware, _code)
-    every = [caveat for part in parts for caveat in part(evidence)]
-    return {name: sentence for name, applies, sentence in every if applies}
-
-
-# What a caveat is about, whether it applies, and what to say then.
-_Caveats = list[tuple[str, bool, str]]
+    return {name: sentence for part in parts for name, sentence in part(evidence)}
 
 
 def _inputs(evidence: Evidence) -> _Caveats:
     say, limit = evidence.say, evidence.statistics.limit
-    return [
-        (
-            "synthetic images",
-            evidence.synthetic_images,
-            say("The images are synthetic: accuracies say nothing about CIFAR-10."),
-        ),
-        (
-            "synthetic weights",
-            bool(evidence.synthetic_weights),
-            say(
-                "Synthetic weights ({runs}) were pretrained on a small synthetic data set: what ImageNet "
-                "weights would gain is not measured.",
-                runs=", ".join(evidence.synthetic_weights),
-            ),
-        ),
-        (
-            "fewer images",
-            limit is not None,
-            say(
-                "Only {limit} training and test images were used: accuracies are lower, and intervals "
-                "wider, than with all.",
-                limit=say.whole(limit or 0),
-            ),
-        ),
-    ]
+    if evidence.synthetic_images:
+        text = say("The images are synthetic: accuracies say nothing about CIFAR-10.")
+        yield "synthetic images", text
+    if runs := evidence.synthetic_weights:
+        text = say(
+            "Synthetic weights ({runs}) were pretrained on a small synthetic data set: what ImageNet "
+            "weights would gain is not measured.",
+            runs=", ".join(runs),
+        )
+        yield "synthetic weights", text
+    if limit is not None:
+        text = say(
+            "Only {limit} training and test images were used: accuracies are lower, and intervals "
+            "wider, than with all.",
+            limit=say.whole(limit),
+        )
+        yield "fewer images", text
 
 
 def _seeds(evidence: Evidence) -> _Caveats:
     say = evidence.say
-    spreads = sorted({pair.assumed_spread for pair in evidence.contrasts.values()})
-    if not spreads:
-        return []
-    text = say(
-        "With fewer than five seeds the intervals of the contrasts rest on what is known of the spread "
-        "between trainings, here {spreads} (docs/statistics.md).",
-        spreads=say.listed([say.margin(spread) for spread in spreads]),
-    )
-    return [("few seeds", evidence.seeds < 5, text)]
+    compared = [pair for pair in evidence.contrasts.values() if pair.verdict != "collapsed"]
+    if compared and evidence.seeds < 5:
+        spreads = sorted({pair.assumed_spread for pair in compared})
+        text = say(
+            "With fewer than five seeds the intervals of the contrasts rest on what is known of the spread "
+            "between trainings, here {spreads} (docs/statistics.md).",
+            spreads=say.listed([say.margin(spread) for spread in spreads]),
+        )
+        yield "few seeds", text
 
 
 def _comparability(evidence: Evidence) -> _Caveats:
     say = evidence.say
-    collapsed = evidence.results.collapsed
-    return [
-        (
-            "collapsed",
-            bool(collapsed),
-            say("Collapsed: {runs}. They are compared with nothing.", runs=", ".join(collapsed)),
-        ),
-        (
-            "precision",
-            bool(mixed := _mixed_precision(evidence)),
-            say(
-                "With precision: auto, {trainings} were trained in bfloat16 and the others, on hardware "
-                "without it, in float32. Set training.precision.",
-                trainings=say.listed(mixed or ["-"]),
-            ),
-        ),
-    ]
+    if runs := evidence.results.collapsed:
+        text = say("Collapsed: {runs}. They are compared with nothing.", runs=", ".join(runs))
+        yield "collapsed", text
+    if trainings := _mixed_precision(evidence):
+        text = say(
+            "With precision: auto, {trainings} were trained in bfloat16 and the others, on hardware "
+            "without it, in float32. Set training.precision.",
+            trainings=say.listed(trainings),
+        )
+        yield "precision", text
 
 
 def _mixed_precision(evidence: Evidence) -> list[str]:
@@ -106,46 +90,33 @@ def _hardware(evidence: Evidence) -> _Caveats:
         *devices,
         *(say("GPU driver {driver}", driver=each) for each in drivers if len(drivers) > 1),
     ]
-    return [
-        (
-            "one device",
-            len(used) == 1 and len(evidence.labels) > 1,
-            say(
-                "All times are those of one device ({device}): on another the order may differ.",
-                device=devices[0],
-            ),
-        ),
-        (
-            "different hardware",
-            len(used) > 1,
-            say(
-                "The trainings ran on different hardware ({hardware}): their times cannot be compared, and "
-                "results may differ by it.",
-                hardware=", ".join(used),
-            ),
-        ),
-        (
-            "unused GPU",
-            any(found.device_note for found in evidence.provenances),
-            _unused_gpu(evidence),
-        ),
-        (
-            "resumed inexactly",
-            any(found.resumed_inexactly for found in evidence.provenances),
-            say(
-                "Interrupted and resumed under other conditions: {trainings}. The same training again will "
-                "not give the same bits (see training.resume).",
-                trainings=_resumed(evidence),
-            ),
-        ),
-        (
-            "shared GPU",
-            shared > 1,
-            say(
-                "Up to {jobs} jobs shared a GPU: alone, each training takes less time.", jobs=shared
-            ),
-        ),
-    ]
+    if len(used) > 1:
+        text = say(
+            "The trainings ran on different hardware ({hardware}): their times cannot be compared, and "
+            "results may differ by it.",
+            hardware=", ".join(used),
+        )
+        yield "different hardware", text
+    elif len(evidence.labels) > 1:
+        text = say(
+            "All times are those of one device ({device}): on another the order may differ.",
+            device=devices[0],
+        )
+        yield "one device", text
+    if text := _unused_gpu(evidence):
+        yield "unused GPU", text
+    if trainings := _resumed(evidence):
+        text = say(
+            "Interrupted and resumed under other conditions: {trainings}. The same training again will "
+            "not give the same bits (see training.resume).",
+            trainings=trainings,
+        )
+        yield "resumed inexactly", text
+    if shared > 1:
+        text = say(
+            "Up to {jobs} jobs shared a GPU: alone, each training takes less time.", jobs=shared
+        )
+        yield "shared GPU", text
 
 
 def _resumed(evidence: Evidence) -> str:
@@ -169,20 +140,9 @@ def _unused_gpu(evidence: Evidence) -> str:
 def _code(evidence: Evidence) -> _Caveats:
     say, states = evidence.say, [found.git for found in evidence.provenances]
     commits = {state.commit for state in states}
-    return [
-        (
-            "changed code",
-            any(state.dirty for state in states),
-            say("The code had changes that are not in the named commit."),
-        ),
-        (
-            "unknown code",
-            None in commits,
-            say("The version of the code is not known (no Git checkout)."),
-        ),
-        (
-            "several commits",
-            len(commits) > 1,
-            say("The runs were trained at different commits of the code."),
-        ),
-    ]
+    if any(state.dirty for state in states):
+        yield "changed code", say("The code had changes that are not in the named commit.")
+    if None in commits:
+        yield "unknown code", say("The version of the code is not known (no Git checkout).")
+    if len(commits) > 1:
+        yield "several commits", say("The runs were trained at different commits of the code.")

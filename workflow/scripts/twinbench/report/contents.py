@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from twinbench.report import appendices, caveats, contrasts, mistakes, outcomes, repeat, reported
 from twinbench.report.answer import answer, badges
-from twinbench.report.blocks import Block, Report, Section, Text
+from twinbench.report.blocks import Block, Report, Section
 from twinbench.report.evidence import Evidence
 
 _Contents = list[tuple[str, str, Callable[[Evidence], list[Block]]]]
@@ -25,7 +25,7 @@ def report(evidence: Evidence) -> Report:
                 ("settling", say("What would settle the open ones"), contrasts.settling),
                 ("results", say("Results"), outcomes.results),
                 ("collapse", say("Why it collapsed"), outcomes.collapses),
-                ("reported", say("The report that this study re-does"), reported.reported),
+                ("reported", say("Results reported elsewhere"), reported.reported),
                 ("defaults", say("How much is defaults"), contrasts.default_gaps),
                 ("single-seeds", say("What single seeds would have said"), contrasts.single_seeds),
                 ("learning", say("Learning"), outcomes.learning),
@@ -33,7 +33,7 @@ def report(evidence: Evidence) -> Report:
                 ("calibration", say("Calibration"), mistakes.calibration),
                 ("cost", say("Cost"), outcomes.costs),
                 ("caveats", say("Caveats"), caveats.caveats),
-                ("repeat", say("How to repeat it"), _repeat),
+                ("repeat", say("How to repeat it"), repeat.repeat),
             ],
         ),
         appendices=_sections(
@@ -49,11 +49,3 @@ def report(evidence: Evidence) -> Report:
 def _sections(evidence: Evidence, contents: _Contents) -> list[Section]:
     found = [Section(name, title, blocks(evidence)) for name, title, blocks in contents]
     return [section for section in found if section.blocks]
-
-
-def _repeat(evidence: Evidence) -> list[Block]:
-    """With a line on what stands in files of its own."""
-    say = evidence.say
-    names = ["settings.md", *(["parity.md"] if evidence.parity is not None else [])]
-    links = say.listed([f"[{name}]({name})" for name in names])
-    return [*repeat.repeat(evidence), Text(say("More stands in {files}.", files=links))]

@@ -10,7 +10,7 @@ from twinbench.analysis.naming import ContrastName, network, weights
 from twinbench.analysis.spread import measured_spread
 from twinbench.analysis.statistics import MOST_SEEDS, SIGNIFICANCE, Estimate, score_interval
 from twinbench.report.answer import side
-from twinbench.report.blocks import Block, Bullets, Cell, Code, Figure, Folded, Row, Table, Text
+from twinbench.report.blocks import Block, Bullets, Cell, Code, Folded, Row, Table, Text
 from twinbench.report.evidence import Evidence
 from twinbench.report.repeat import command
 
@@ -24,13 +24,8 @@ _SEEDS_FOR_A_SPREAD = 3
 
 def opening(evidence: Evidence) -> list[Block]:
     """The figure on the first screen."""
-    if "contrasts" not in evidence.figures:
-        return []
-    return [
-        Figure(
-            "contrasts", evidence.say("The planned contrasts with their intervals, and verdicts")
-        )
-    ]
+    text = evidence.say("The planned contrasts with their intervals, and verdicts")
+    return evidence.figure("contrasts", text)
 
 
 def contrasts(evidence: Evidence) -> list[Block]:
@@ -74,15 +69,14 @@ def _row(evidence: Evidence, name: ContrastName, pair: Comparison) -> Row:
 def _verdict(evidence: Evidence, pair: Comparison) -> str:
     say = evidence.say
     margin = say.margin(evidence.settings.equivalence_margin)
-    match pair.verdict:
-        case "a" | "b":
-            ahead = side(evidence, pair, pair.run_a if pair.verdict == "a" else pair.run_b)
-            if pair.equivalence_p_holm < SIGNIFICANCE:
-                return say("{ahead} ahead, by less than {margin}", ahead=ahead, margin=margin)
-            return say("{ahead} ahead", ahead=ahead)
-        case "equivalent":
-            return say("equal within {margin}", margin=margin)
-    return say("open")
+    if pair.winner:
+        ahead = side(evidence, pair, pair.winner)
+        if pair.equivalence_p_holm < SIGNIFICANCE:
+            return say("{ahead} ahead, by less than {margin}", ahead=ahead, margin=margin)
+        return say("{ahead} ahead", ahead=ahead)
+    return (
+        say("equal within {margin}", margin=margin) if pair.verdict == "equivalent" else say("open")
+    )
 
 
 def _interval(evidence: Evidence, pair: Comparison) -> str:
@@ -254,8 +248,12 @@ def default_gaps(evidence: Evidence) -> list[Block]:
 
 def _network(evidence: Evidence, gap: Gap) -> str:
     name = f"{evidence.say(network(gap.model))}, {weights(gap.weights, evidence.say)}"
-    alike = [each for each in evidence.default_gaps if each.model == gap.model]
-    return name if len(alike) == 1 else f"{name} ({gap.number})"
+    alike = [
+        each.number
+        for each in evidence.default_gaps
+        if (each.model, each.weights) == (gap.model, gap.weights)
+    ]
+    return name if len(set(alike)) == 1 else f"{name} ({gap.number})"
 
 
 def _estimate(evidence: Evidence, found: Estimate) -> Cell:
@@ -268,11 +266,15 @@ def _estimate(evidence: Evidence, found: Estimate) -> Cell:
 
 
 def single_seeds(evidence: Evidence) -> list[Block]:
-    """What each seed alone, by the usual test, would have claimed."""
-    say = evidence.say
-    pairs = {n: pair for n, pair in evidence.contrasts.items() if pair.verdict != "collapsed"}
-    if evidence.seeds == 1 or not pairs:
+    """What each seed alone, by the usual test, would have claimed, and how much they differ."""
+    if evidence.seeds == 1:
         return []
+    pairs = {n: pair for n, pair in evidence.contrasts.items() if pair.verdict != "collapsed"}
+    return [*(_claimed_by_seeds(evidence, pairs) if pairs else []), *_spreads(evidence)]
+
+
+def _claimed_by_seeds(evidence: Evidence, pairs: dict[ContrastName, Comparison]) -> list[Block]:
+    say = evidence.say
     claims = {name: list(_claims(evidence, pair)) for name, pair in pairs.items()}
     # Those first whose seeds disagree.
     order = sorted(claims, key=lambda name: -len({winner for _, winner in claims[name]}))
@@ -294,7 +296,7 @@ def single_seeds(evidence: Evidence) -> list[Block]:
         blocks.append(Table("single-seeds", header, rows[:_MOST_ROWS]))
         if len(rows) > _MOST_ROWS:
             blocks.append(Text(say("The first {count} of {all}.", count=_MOST_ROWS, all=len(rows))))
-    return [*blocks, *_spreads(evidence)]
+    return blocks
 
 
 def _spreads(evidence: Evidence) -> list[Block]:

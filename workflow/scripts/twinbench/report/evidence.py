@@ -15,6 +15,7 @@ from twinbench.analysis.study_results import StudyResults
 from twinbench.language import Language
 from twinbench.parity import audit, comparing
 from twinbench.parity.comparing import Finding
+from twinbench.report.blocks import Block, Figure
 from twinbench.report.inputs import DataStatistics, Given, ReportSettings
 
 
@@ -89,6 +90,10 @@ class Evidence:
     @property
     def synthetic_images(self) -> bool:
         return self.dataset.source == "synthetic"
+
+    def figure(self, name: str, description: str) -> list[Block]:
+        """The figure of this name, if there is one."""
+        return [Figure(name, description)] if name in self.figures else []
 
     @cached_property
     def default_gaps(self) -> list[Gap]:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from twinbench.analysis.metrics import CALIBRATION_BINS, wilson_interval
-from twinbench.report.blocks import Block, Cell, Figure, Row, Table, Text
+from twinbench.report.blocks import Block, Cell, Row, Table, Text
 from twinbench.report.evidence import Evidence
 
 _MOST_RUNS = 6  # columns of a table
@@ -30,13 +30,14 @@ def mistakes(evidence: Evidence) -> list[Block]:
         blocks.append(Text(say("The first {count} runs.", count=len(shown))))
     confused = [[evidence.labels[run], _confused(evidence, run)] for run in runs]
     blocks.append(Table("confusions", [say("run"), say("most frequent confusions")], confused))
-    described = {
-        "confusion": say("Which classes are taken for which, without the right answers"),
-        "pictures": say("Images that only some runs get right, and images that none does"),
-    }
     return [
         *blocks,
-        *(Figure(name, text) for name, text in described.items() if name in evidence.figures),
+        *evidence.figure(
+            "confusion", say("Which classes are taken for which, without the right answers")
+        ),
+        *evidence.figure(
+            "pictures", say("Images that only some runs get right, and images that none does")
+        ),
     ]
 
 
@@ -106,9 +107,7 @@ def calibration(evidence: Evidence) -> list[Block]:
         ),
     ]
     blocks: list[Block] = [Table("calibration", header, rows), Text(" ".join(texts))]
-    if "reliability" in evidence.figures:
-        blocks.append(Figure("reliability", say("Accuracy against confidence, by bins")))
-    return blocks
+    return blocks + evidence.figure("reliability", say("Accuracy against confidence, by bins"))
 
 
 def _calibration(evidence: Evidence, run: str) -> Row:

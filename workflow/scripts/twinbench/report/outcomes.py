@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from twinbench.analysis import naming
-from twinbench.report.blocks import Block, Bullets, Cell, Figure, Table, Text
+from twinbench.report.blocks import Block, Bullets, Cell, Table, Text
 from twinbench.report.evidence import Evidence
 from twinbench.training.recorded import DIAGNOSES
 
@@ -38,9 +38,7 @@ def results(evidence: Evidence) -> list[Block]:
                 say("Synthetic weights were pretrained here on synthetic images, not on ImageNet.")
             )
         )
-    if "accuracy" in evidence.figures:
-        blocks.append(Figure("accuracy", say("Test accuracy of each run with its interval")))
-    return blocks
+    return blocks + evidence.figure("accuracy", say("Test accuracy of each run with its interval"))
 
 
 def _result(evidence: Evidence, run: str) -> list[str | Cell]:
@@ -117,12 +115,11 @@ def _cost(evidence: Evidence, run: str, rows: pd.DataFrame) -> list[str | Cell]:
 
 def learning(evidence: Evidence) -> list[Block]:
     say = evidence.say
-    described = {
-        "learning_curves": say("Accuracy of the training and the validation images, by epoch"),
-        "accuracy_time": say("Validation accuracy against elapsed training time"),
-    }
-    figures: list[Block] = [
-        Figure(name, text) for name, text in described.items() if name in evidence.figures
+    figures = [
+        *evidence.figure(
+            "learning_curves", say("Accuracy of the training and the validation images, by epoch")
+        ),
+        *evidence.figure("accuracy_time", say("Validation accuracy against elapsed training time")),
     ]
     if not figures:
         return []
@@ -131,16 +128,17 @@ def learning(evidence: Evidence) -> list[Block]:
         for run, rows in evidence.results.runs.items()
         if run not in evidence.results.collapsed
     }
-    sentences = [
-        say(
-            "Training accuracy, measured on augmented images while the weights still change, ends {gap} "
-            "above test accuracy for {run}, the widest gap.",
-            gap=say.points(gaps[widest]),
-            run=widest,
+    sentences = []
+    widest = max(gaps, key=lambda run: gaps[run], default=None)
+    if widest is not None and gaps[widest] > 0:
+        sentences.append(
+            say(
+                "Training accuracy, measured on augmented images while the weights still change, ends up "
+                "to {gap} above test accuracy ({run}).",
+                gap=say.points(gaps[widest]),
+                run=widest,
+            )
         )
-        for widest in [max(gaps, key=lambda run: gaps[run])] * bool(gaps)
-        if gaps[widest] > 0
-    ]
     smoothed = sorted(
         {found.settings.get("label_smoothing") or 0 for found in evidence.provenances}
     )

@@ -3,8 +3,6 @@
 import base64
 import csv
 import io
-import struct
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -18,21 +16,6 @@ from twinbench.report.blocks import Cell, Figure, Report, Section, Table
 
 # Raw HTML stays text: a title or a note comes from a user's file.
 _MARKDOWN = MarkdownIt("commonmark", {"html": False})
-
-
-@dataclass(frozen=True)
-class _File:
-    """What the page carries inside, in base64."""
-
-    name: str
-    data: str
-
-
-@dataclass(frozen=True)
-class _Image:
-    data: str
-    width: int
-    height: int
 
 
 def markdown(report: Report, templates: Path, figures: str) -> str:
@@ -61,7 +44,7 @@ def page(report: Report, templates: Path, figures: Path, data: list[Path], say: 
         language=say.code,
         contents_title=say("Contents"),
         data_title=say("The data behind this page:"),
-        data=[_File(path.name, _base64(path.read_bytes())) for path in data],
+        data={path.name: _base64(path.read_bytes()) for path in data},
     )
 
 
@@ -108,14 +91,13 @@ def _paragraphs(text: str) -> Markup:
     return Markup(_MARKDOWN.render(text))
 
 
-def _image(figure: Figure, folder: Path) -> _Image:
+def _image(figure: Figure, folder: Path) -> str:
+    """The figure's PNG, in base64."""
     path = folder / f"{figure.name}.png"
     content = path.read_bytes()
-    # A PNG begins with its signature and its size: https://www.w3.org/TR/png-3/#5PNG-file-signature
-    if len(content) < 24 or not content.startswith(b"\x89PNG\r\n\x1a\n"):
+    if not content.startswith(b"\x89PNG\r\n\x1a\n"):  # its signature
         raise InputError(f"{path}: not a PNG; delete {folder} and start again: it is made anew")
-    width, height = struct.unpack(">II", content[16:24])
-    return _Image(_base64(content), width // 2, height // 2)
+    return _base64(content)
 
 
 def _csv(table: Table) -> str:

@@ -26,6 +26,8 @@ def command(evidence: Evidence, **values: object) -> str:
 def repeat(evidence: Evidence) -> list[Block]:
     say = evidence.say
     commits = {found.git.commit for found in evidence.provenances} - {None}
+    names = ["settings.md", *(["parity.md"] if evidence.parity is not None else [])]
+    files = [f"[{name}]({name})" for name in names]
     checkout = [f"git checkout {commit}" for commit in sorted(map(str, commits))[:1]]
     return [
         Text(say("In a clone of twinbench:")),
@@ -41,6 +43,7 @@ def repeat(evidence: Evidence) -> list[Block]:
             say("Code, device and software of each run"),
             [_provenance(evidence), _software(evidence)],
         ),
+        Text(say("More stands in {files}.", files=say.listed(files))),
     ]
 
 

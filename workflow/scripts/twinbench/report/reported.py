@@ -33,7 +33,7 @@ def reported(evidence: Evidence) -> list[Block]:
         images=say.whole(reference.test_images),
     )
     reasons = [
-        *_other_study(evidence, reference),
+        *_other_study(evidence, reference, both),
         *_single_trainings(evidence, reference, both),
         *_at_chance(evidence, reference, both),
         *_confounded(evidence, both),
@@ -69,7 +69,9 @@ def _interval(reference: Reference, there: ReportedRun) -> tuple[float, float]:
     )
 
 
-def _other_study(evidence: Evidence, reference: Reference) -> list[str]:
+def _other_study(
+    evidence: Evidence, reference: Reference, both: dict[str, ReportedRun]
+) -> list[str]:
     """What makes the two incomparable, or less so."""
     say, found = evidence.say, []
     if evidence.dataset.source != reference.dataset:
@@ -82,8 +84,9 @@ def _other_study(evidence: Evidence, reference: Reference) -> list[str]:
         )
     elif evidence.statistics.limit:
         found.append(say("**Fewer images** were used here."))
-    epochs = sorted({found.epochs_run for found in evidence.provenances})
-    if epochs != [reference.epochs]:
+    models = [model for model in evidence.results.models if model.run in both]
+    epochs = sorted({model.provenance.epochs_run for model in models if not model.collapsed})
+    if epochs and epochs != [reference.epochs]:
         found.append(
             say(
                 "**The trainings are of other lengths**: {here} epochs here, {there} there.",
@@ -97,11 +100,14 @@ def _other_study(evidence: Evidence, reference: Reference) -> list[str]:
 def _single_trainings(
     evidence: Evidence, reference: Reference, both: dict[str, ReportedRun]
 ) -> list[str]:
-    """What the reported difference of twins is worth."""
+    """What the reported difference of twins is worth, where both learned there and here."""
     pairs = [
         pair
         for pair in evidence.contrasts.values()
-        if pair.question == "framework" and {pair.run_a, pair.run_b} <= both.keys()
+        if pair.question == "framework"
+        and pair.verdict != "collapsed"
+        and {pair.run_a, pair.run_b} <= both.keys()
+        and not any(_guessed(evidence, reference, both[run]) for run in (pair.run_a, pair.run_b))
     ]
     return [_single_training(evidence, reference, both, pair) for pair in pairs]
 
@@ -118,8 +124,7 @@ def _single_training(
     reach = float(special.stdtrit(PUBLISHED.degrees_of_freedom, 0.975) * error)
     return say(
         "**One training each**: {a} and {b} are {gap} apart, and luck alone, of training and of test "
-        "images, makes gaps of up to {reach}. And the frameworks' defaults (initial weights, Adam's "
-        "epsilon, borders of shifted images) differed besides.",
+        "images, makes gaps of up to {reach}.",
         a=say.percent(a, 2),
         b=say.percent(b, 2),
         gap=say.points(abs(a - b)),
@@ -127,26 +132,28 @@ def _single_training(
     )
 
 
+def _guessed(evidence: Evidence, reference: Reference, there: ReportedRun) -> bool:
+    """Whether a reported accuracy is that of guessing."""
+    low, high = _interval(reference, there)
+    return low <= 1 / len(evidence.results.class_names) <= high
+
+
 def _at_chance(evidence: Evidence, reference: Reference, both: dict[str, ReportedRun]) -> list[str]:
     say, classes = evidence.say, len(evidence.results.class_names)
-    found = []
-    for run, there in both.items():
-        low, high = _interval(reference, there)
-        if low <= 1 / classes <= high:
-            found.append(
-                say(
-                    "**{run} had collapsed there**: {accuracy} right and a training loss of {loss} are what "
-                    "guessing gives (ln {classes} = {chance}). Its learning rate was most likely too high "
-                    "for pretrained weights, whose ReLUs then die: `config/collapse.yaml` shows it beside "
-                    "the cure.",
-                    run=run,
-                    accuracy=say.percent(there.test_accuracy, 2),
-                    loss=say.number(there.train_loss, 4),
-                    classes=classes,
-                    chance=say.number(float(np.log(classes)), 4),
-                )
-            )
-    return found
+    return [
+        say(
+            "**{run} had collapsed there**: {accuracy} right and a training loss of {loss} are what "
+            "guessing gives (ln {classes} = {chance}). Its learning rate was most likely too high: "
+            "`config/collapse.yaml` shows that beside the cure.",
+            run=run,
+            accuracy=say.percent(there.test_accuracy, 2),
+            loss=say.number(there.train_loss, 4),
+            classes=classes,
+            chance=say.number(float(np.log(classes)), 4),
+        )
+        for run, there in both.items()
+        if _guessed(evidence, reference, there)
+    ]
 
 
 def _confounded(evidence: Evidence, both: dict[str, ReportedRun]) -> list[str]:
