@@ -224,10 +224,7 @@ def _build_command(product: str, folder: Path, archive: Path) -> list:
     settings = ["source=synthetic", "limit=null", "validation_fraction=0.1", "seed=0"]
     outputs = {
         "tensors": _tensor_files(folder),
-        "parquet": [
-            *("--train", folder / "train.parquet", "--test", folder / "test.parquet"),
-            *("--threads", CORES),
-        ],
+        "parquet": ["--train", folder / "train.parquet", "--test", folder / "test.parquet"],
     }
     script = SCRIPTS / f"build_{product}.py"
     return ["python", script, *settings, "--archive", archive, *outputs[product]]

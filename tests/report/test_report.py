@@ -8,13 +8,13 @@ import pytest
 from analysis.fake_study import DATASET, DIAGNOSIS, FOUR, SETTINGS, FakeRun, FakeStudy
 from report.samples import AUDIT, PARITY, REFERENCE, TEMPLATES, data_statistics
 from twinbench.analysis import comparisons, metrics, study_results, tables
-from twinbench.analysis.reference import read_reference
+from twinbench.analysis.reference import Reference, read_reference
 from twinbench.language import Language
 from twinbench.report import answer, appendices, mistakes, outcomes, render, repeat, reported
 from twinbench.report.blocks import Block, Bullets, Cell, Folded, Report, Table, Text
 from twinbench.report.caveats import applying
 from twinbench.report.contents import report
-from twinbench.report.contrasts import contrasts, settling, single_seeds
+from twinbench.report.contrasts import contrasts, default_gaps, settling, single_seeds
 from twinbench.report.evidence import Evidence
 from twinbench.report.inputs import Given, ReportSettings
 
@@ -51,6 +51,11 @@ def evidence(fake: FakeStudy, *, given: Given | None = None, settings=None, **ch
 def flawed(folder) -> Evidence:
     """One seed, synthetic weights, a collapsed run, a failed parity check and a failed audit."""
     return evidence(FakeStudy(folder, COLLAPSED, images=400), parity=PARITY, audit=AUDIT)
+
+
+def replace_run(reference: Reference, run: str, **changes) -> Reference:
+    changed = reference.runs[run].model_copy(update=changes)
+    return reference.model_copy(update={"runs": {**reference.runs, run: changed}})
 
 
 def every(blocks: list[Block]) -> list[Block]:
@@ -124,6 +129,17 @@ def test_what_the_runs_cannot_tell_is_not_answered(tmp_path):
         first,
     )
     assert second.startswith("**PyTorch or TensorFlow?** Open")
+
+
+def test_pretrained_networks_without_a_control_are_no_collapse(tmp_path):
+    runs = {
+        "a": replace(FOUR["pytorch-pretrained"], weights="imagenet"),
+        "b": FOUR["tensorflow-pretrained"],
+    }
+    first, *_ = answer.answer(evidence(FakeStudy(tmp_path, runs, images=200)))
+    assert first == (
+        "**Which initial weights?** Not answered: wherever that differs, the networks differ too."
+    )
 
 
 def test_failures_come_first(tmp_path):
@@ -222,6 +238,8 @@ def test_the_spread_between_trainings_is_shown_from_three_seeds_on(tmp_path):
     assert "endless test images" not in words(two)
     found = single_seeds(evidence(FakeStudy(tmp_path / "three", TWINS, (0, 1, 2), 500)))
     assert [row[0] for row in table(found, "spread")] == list(TWINS)
+    alone = evidence(FakeStudy(tmp_path / "alone", {"torch": FakeRun()}, (0, 1, 2), 500))
+    assert [row[0] for row in table(single_seeds(alone), "spread")] == ["torch"]
 
 
 def test_with_native_runs_the_effect_of_the_defaults_is_reported(tmp_path):
@@ -233,6 +251,18 @@ def test_with_native_runs_the_effect_of_the_defaults_is_reported(tmp_path):
     found = evidence(FakeStudy(tmp_path, TWINS | native))
     assert [part.name for part in report(found).sections].count("defaults") == 1
     assert len(found.default_gaps) == 1
+
+
+def test_networks_of_other_weights_are_not_numbered_in_the_table_of_the_defaults(tmp_path):
+    native = {**SETTINGS, "protocol": "native"}
+    runs = {
+        f"{name}-{weights}-{protocol}": replace(run, weights=weights, settings=settings)
+        for name, run in TWINS.items()
+        for weights in ("none", "imagenet")
+        for protocol, settings in (("same", SETTINGS), ("own", native))
+    }
+    rows = table(default_gaps(evidence(FakeStudy(tmp_path, runs, images=200))), "defaults")
+    assert len(rows) == 2 and not any("(" in row[0] for row in rows)
 
 
 # --- Flaws -------------------------------------------------------------------------------------
@@ -406,6 +436,23 @@ def test_reported_and_measured_numbers_stand_side_by_side(tmp_path):
     assert (
         "pytorch-pretrained had collapsed there" in said and "tensorflow-pretrained had" not in said
     )
+
+
+def test_of_reported_results_only_what_learned_there_and_here_is_compared(tmp_path):
+    reference = read_reference(REFERENCE)
+    guessed = replace_run(reference, "pytorch-scratch", test_accuracy=0.1)
+    found = evidence(FakeStudy(tmp_path / "there", images=500), reference=guessed)
+    said = words(reported.reported(found))
+    assert "pytorch-scratch had collapsed there" in said and "One training each" not in said
+    runs = {**FOUR, "pytorch-scratch": replace(FOUR["pytorch-scratch"], collapsed=True)}
+    fake = FakeStudy(tmp_path / "here", runs, images=500)
+    history = fake.folder("pytorch-scratch") / "history.csv"
+    history.write_text("".join(history.read_text().splitlines(keepends=True)[:2]))
+    fake.edit_provenance("pytorch-scratch", 0, epochs_run=1, selected_epoch=1)
+    lengths = {model.provenance.epochs_run for model in fake.models if not model.collapsed}
+    same = reference.model_copy(update={"epochs": lengths.pop()})
+    said = words(reported.reported(evidence(fake, reference=same)))
+    assert "other lengths" not in said and "One training each" not in said
 
 
 def test_runs_of_other_names_have_no_reported_results(tmp_path):
