@@ -221,7 +221,7 @@ def data(extent: Extent) -> Iterator[Sample]:
 
 def _build_command(product: str, folder: Path, archive: Path) -> list:
     """The command that makes tensors or Parquet of an archive."""
-    settings = ["source=synthetic", "limit=null", "validation_fraction=0.1", "seed=0"]
+    settings = ["limit=null", "validation_fraction=0.1", "seed=0"]
     outputs = {
         "tensors": _tensor_files(folder),
         "parquet": ["--train", folder / "train.parquet", "--test", folder / "test.parquet"],

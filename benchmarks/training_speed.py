@@ -132,7 +132,7 @@ def _make(arguments: argparse.Namespace) -> tuple[Job, Backend]:
     if arguments.batch_size:
         changes["batch_size"] = arguments.batch_size
     job = make_job(arguments.run, arguments.images, arguments.threads, **changes)
-    return job, run.make(job, run.backend_module(arguments.framework).Backend)
+    return job, run.make(job, arguments.framework)
 
 
 def _last_epoch(job: Job, backend: Backend) -> float:
@@ -168,7 +168,9 @@ def _pytorch_product(numbers: np.ndarray, precision: str, threads: int) -> Calla
 
 
 def _tensorflow_product(numbers: np.ndarray, precision: str, threads: int) -> Callable:
-    import tensorflow as tf
+    import twinbench.backends.tensorflow  # noqa: F401, as in training: finds the GPU's libraries, too
+
+    import tensorflow as tf  # isort: skip
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.experimental.enable_tensor_float_32_execution(False)  # as in training

@@ -153,15 +153,14 @@ REFUSED = {
 }
 
 
-def arguments(archive: Path | str, source: str = "synthetic") -> list[str]:
+def arguments(archive: Path | str) -> list[str]:
     paths = [word for name in OUTPUTS for word in (f"--{name.partition('.')[0]}", name)]
-    return [f"source={source}", *SETTINGS, "--archive", str(archive), *paths]
+    return [*SETTINGS, "--archive", str(archive), *paths]
 
 
-def build(refuse, expected: str, source: str = "synthetic", **options) -> None:
+def build(refuse, expected: str, **options) -> None:
     line = expected.format(file="archive.tar.gz")
-    words = arguments("archive.tar.gz", source)
-    refuse(line, "build_tensors.py", *words, outputs=OUTPUTS, **options)
+    refuse(line, "build_tensors.py", *arguments("archive.tar.gz"), outputs=OUTPUTS, **options)
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -186,12 +185,6 @@ def test_an_archive_that_ends_within_tar_is_refused(refuse, folder, where):
     # To tarfile an archive ends where a header is short.
     member_missing = "header of" in where and TAR[where] > 512
     build(refuse, f"{{file}}: no member ...; {LAYOUT}" if member_missing else NOT_WHOLE)
-
-
-def test_cifar10_is_ten_thousand_images_a_batch(refuse, folder):
-    (folder / "archive.tar.gz").write_bytes(packed())
-    expected = f"{{file}}: data_batch_1.bin: 10 records, but CIFAR-10 has 10000; {ANEW}"
-    build(refuse, expected, source="cifar10")
 
 
 def test_a_missing_archive_is_named(refuse):

@@ -106,7 +106,7 @@ def describe(refuse, folder: Path, damaged: bytes, expected: str) -> None:
         splits.save(folder / f"{name}.safetensors", SPLIT)
     (folder / "test.safetensors").write_bytes(damaged)
     paths = [f"--{name}={name}.safetensors" for name in ("train", "validation", "test")]
-    settings = ["source=synthetic", "limit=null", "validation_fraction=0.1", "seed=1"]
+    settings = ["limit=null", "validation_fraction=0.1", "seed=1"]
     arguments = [*settings, *paths, "--output=statistics.json"]
     line = expected.format(file="test.safetensors")
     refuse(line, "describe_tensors.py", *arguments, outputs=["statistics.json"])
@@ -128,7 +128,7 @@ def test_tensors_that_end_early_are_refused(refuse, folder, where):
 def test_missing_tensors_are_named(refuse):
     expected = "train.safetensors: no such file; start again to make it"
     paths = [f"--{name}={name}.safetensors" for name in ("train", "validation", "test")]
-    settings = ["source=synthetic", "limit=null", "validation_fraction=0.1", "seed=1"]
+    settings = ["limit=null", "validation_fraction=0.1", "seed=1"]
     refuse(expected, "describe_tensors.py", *settings, *paths, "--output=statistics.json")
 
 

@@ -27,7 +27,7 @@ def test_images_have_channels_last_and_follow_the_batch_numbers(tmp_path):
             entry = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
             entry.size = len(data)
             archive.addfile(entry, io.BytesIO(data))
-    found = read_archive(path, official=False)
+    found = read_archive(path)
     assert found.train.labels.tolist() == [1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
     assert found.train.sample_ids.tolist() == list(range(10))
     assert (found.test.labels.dtype, found.test.labels.tolist()) == (np.int64, [4])

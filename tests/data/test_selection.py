@@ -18,8 +18,8 @@ def samples(count, seed):
 ARCHIVE = Archive(samples(400, seed=1), samples(200, seed=2), [f"class {i}" for i in range(10)])
 
 
-def settings(limit=None, fraction=0.1, seed=0, source="synthetic"):
-    return SelectionSettings(source=source, limit=limit, validation_fraction=fraction, seed=seed)
+def settings(limit=None, fraction=0.1, seed=0):
+    return SelectionSettings(limit=limit, validation_fraction=fraction, seed=seed)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_a_class_without_an_image_is_named(limit, fraction, split):
         select(ARCHIVE, settings(limit, fraction))
 
 
-@pytest.mark.parametrize("wrong", [{"limit": 0}, {"fraction": -0.1}, {"seed": -1}, {"source": "x"}])
+@pytest.mark.parametrize("wrong", [{"limit": 0}, {"fraction": -0.1}, {"seed": -1}])
 def test_impossible_settings_are_refused(wrong):
     with pytest.raises(ValidationError):
         settings(**wrong)

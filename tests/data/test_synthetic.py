@@ -73,7 +73,7 @@ def test_an_archive_holds_the_generated_images_in_reproducible_bytes(tmp_path):
         write_archive(path, 53, 20, seed=4)
     assert first.read_bytes() == second.read_bytes()
     assert first.read_bytes()[4:8] == bytes(4)  # no time in the gzip header
-    archive = read_archive(first, official=False)
+    archive = read_archive(first)
     images, labels = generate("target", 73, seed=4)
     for part, rows in ((archive.train, slice(53)), (archive.test, slice(53, None))):
         assert np.array_equal(part.images, images[rows])

@@ -29,8 +29,8 @@ def built(tmp_path_factory):
     """The splits of 130 and 70 synthetic images, and their summary."""
     path = tmp_path_factory.mktemp("archive") / "archive.tar.gz"
     write_archive(path, 130, 70, seed=5)
-    settings = SelectionSettings(source="synthetic", **SETTINGS)
-    splits = build_splits(read_archive(path, settings.official), settings)
+    settings = SelectionSettings(**SETTINGS)
+    splits = build_splits(read_archive(path), settings)
     return splits, describe(splits, settings)
 
 

@@ -1,5 +1,7 @@
 """Leases of GPUs, by real processes that ask for pretended devices."""
 
+import errno
+import fcntl
 import os
 import select
 import signal
@@ -229,6 +231,19 @@ def test_a_gpu_that_the_framework_cannot_use_is_one_warning_and_given_back(
     (record,) = caplog.records
     assert record.levelname == "WARNING" and record.message == lease.note
     assert "make .venv GPU=yes" in lease.note and "\n" not in lease.note
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_without_locks_in_the_temporary_folder_one_warning_says_so(here, monkeypatch, caplog, code):
+    def refuse(*arguments):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
+    with devices.leased("auto", 2, here) as lease:
+        assert lease.device == "4"
+    assert [record.levelname for record in caplog.records if record.levelno > 20] == ["WARNING"]
+    assert "no locks" in caplog.text
 
 
 def test_a_job_on_the_cpu_of_a_machine_without_a_gpu_needs_no_warning(here, caplog):

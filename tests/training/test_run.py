@@ -145,7 +145,7 @@ def test_measuring_parity_without_its_gpu_is_noted_in_the_log(
 ):
     job = make_job(images=80)
     training_arguments(job, framework, tmp_path)  # writes the splits
-    case = Case(model="tiny", weights="none", weights_id=None, training=job.settings, steps=5)
+    case = Case(model="tiny", weights="none", weights_id=None, training=job.settings)
     settings = {"seed": 1, "cases": {"tiny": case}}
     files = {"train": "train.safetensors", "validation": "validation.safetensors"}
     files["output"] = "measured.st"

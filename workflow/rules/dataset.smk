@@ -3,10 +3,7 @@
 
 DATASET = STUDY.config.dataset
 SPLIT_SETTINGS = settings(
-    {
-        name: getattr(DATASET, name)
-        for name in ("source", "limit", "validation_fraction", "seed")
-    }
+    {name: getattr(DATASET, name) for name in ("limit", "validation_fraction", "seed")}
 )
 
 # One of three rules makes the archive. For two of them the checksum defines the output.

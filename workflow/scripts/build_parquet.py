@@ -11,7 +11,7 @@ from twinbench.data.selection import SelectionSettings, select
 
 
 def main(arguments: argparse.Namespace) -> None:
-    archive = read_archive(arguments.archive, arguments.settings.official)
+    archive = read_archive(arguments.archive)
     selected = select(archive, arguments.settings)
     train_ids = np.union1d(selected["train"].sample_ids, selected["validation"].sample_ids)
     parts = {"train": archive.train.take(train_ids), "test": selected["test"]}

@@ -11,7 +11,7 @@ from twinbench.data.tensors import build_splits
 
 
 def main(arguments: argparse.Namespace) -> None:
-    archive = read_archive(arguments.archive, arguments.settings.official)
+    archive = read_archive(arguments.archive)
     for name, split in build_splits(archive, arguments.settings).items():
         save(getattr(arguments, name), split)
 

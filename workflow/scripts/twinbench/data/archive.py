@@ -19,7 +19,6 @@ CLASS_NAMES = "batches.meta.txt"
 _MEMBERS = (*BATCHES, TEST_BATCH, CLASS_NAMES)
 _CLASSES = 10
 _RECORD = 1 + 3 * 32 * 32  # bytes: the label, then the red, green and blue planes
-_OFFICIAL_RECORDS = 10_000  # in each batch
 _LARGEST = 1 << 30  # bytes, unpacked; CIFAR-10 has 184 million
 # To fetch the same bytes again helps only where the disk has damaged them.
 _ANEW = (
@@ -57,21 +56,17 @@ class Archive:
     class_names: list[str]
 
 
-def read_archive(path: Path | str, official: bool) -> Archive:
+def read_archive(path: Path | str) -> Archive:
     """Read an archive in the layout of `cifar-10-binary.tar.gz`.
 
     Members are found by file name in any order; links, devices and other members are ignored, and
-    nothing is extracted to disk. `official` demands 10,000 records per batch. Raises `InputError` that
-    names archive, member and record.
+    nothing is extracted to disk. Raises `InputError` that names archive, member and record.
     """
     members = _read_members(Path(path))
     for name in _MEMBERS:
         if name not in members:
             raise InputError(f"{path}: no member {name}; {_LAYOUT}")
-    batches = {
-        name: _records(members[name], f"{path}: {name}", official)
-        for name in (*BATCHES, TEST_BATCH)
-    }
+    batches = {name: _records(members[name], f"{path}: {name}") for name in (*BATCHES, TEST_BATCH)}
     return Archive(
         train=_samples(np.concatenate([batches[name] for name in BATCHES])),
         test=_samples(batches[TEST_BATCH]),
@@ -107,16 +102,12 @@ def _wanted_members(archive: tarfile.TarFile) -> Iterator[tuple[str, bytes]]:
         yield name, file.read()
 
 
-def _records(data: bytes, origin: str, official: bool) -> np.ndarray:
+def _records(data: bytes, origin: str) -> np.ndarray:
     """A batch's records, uint8 (n, _RECORD), checked; `origin` names the batch in messages."""
     count, rest = divmod(len(data), _RECORD)
     if rest or count == 0:
         raise InputError(
             f"{origin}: {len(data)} bytes, not a multiple of the {_RECORD} bytes of a record; {_ANEW}"
-        )
-    if official and count != _OFFICIAL_RECORDS:
-        raise InputError(
-            f"{origin}: {count} records, but CIFAR-10 has {_OFFICIAL_RECORDS}; {_ANEW}"
         )
     records = np.frombuffer(data, np.uint8).reshape(count, _RECORD)
     wrong = np.flatnonzero(records[:, 0] >= _CLASSES)

@@ -16,5 +16,5 @@ def describe(splits: dict[str, Split], settings: SelectionSettings) -> dict[str,
         },
         "mean": train.mean.tolist(),
         "std": train.std.tolist(),
-        **settings.model_dump(exclude={"source"}),
+        **settings.model_dump(),
     }

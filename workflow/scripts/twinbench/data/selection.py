@@ -1,7 +1,5 @@
 """Which images of an archive a study uses: stratified by class and a function of the seed alone."""
 
-from typing import Literal
-
 import numpy as np
 
 from twinbench.config.base import Count, Fraction, PositiveInteger, Settings
@@ -16,15 +14,9 @@ class SelectionSettings(Settings):
     `validation_fraction` is the part of these training images that is held out.
     """
 
-    source: Literal["cifar10", "synthetic"]
     limit: PositiveInteger | None
     validation_fraction: Fraction
     seed: Count
-
-    @property
-    def official(self) -> bool:
-        """Whether the archive must have CIFAR-10's number of records."""
-        return self.source == "cifar10"
 
 
 def select(archive: Archive, settings: SelectionSettings) -> dict[str, Samples]:

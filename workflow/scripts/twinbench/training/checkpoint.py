@@ -251,9 +251,8 @@ class CheckpointInterval:
     _SHORTEST, _LONGEST = 60, 600  # seconds
 
     def __init__(self) -> None:
-        self._start = self._last = time.monotonic()
+        self._last = time.monotonic()
         self._cost = 0.0  # seconds that the last one took
-        self._written, self._spent = 0, 0.0
 
     def due_after_epoch(self) -> bool:
         return time.monotonic() - self._last >= max(self._SHORTEST, self._cost / self._MOST)
@@ -268,11 +267,6 @@ class CheckpointInterval:
         yield
         self._last = time.monotonic()
         self._cost = self._last - start
-        self._written, self._spent = self._written + 1, self._spent + self._cost
-
-    def __str__(self) -> str:
-        fraction = self._spent / max(time.monotonic() - self._start, 1e-9)
-        return f"{self._written} written in {self._spent:.2f} s, {100 * fraction:.1f} % of the time"
 
 
 def _digest(tensors: Tensors, record: str) -> str:

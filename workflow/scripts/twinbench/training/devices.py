@@ -11,11 +11,11 @@ import re
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from twinbench.errors import InputError
-from twinbench.training import gpus, recorded
+from twinbench.training import gpus, lock, recorded
 from twinbench.training.gpus import Device
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,8 @@ class Lease:
         """Let other jobs have the device. A second call does nothing."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
-            fcntl.flock(descriptor, fcntl.LOCK_UN)  # for child processes, too
+            with suppress(OSError):  # where there are no locks
+                fcntl.flock(descriptor, fcntl.LOCK_UN)  # for child processes, too
             os.close(descriptor)
 
 
@@ -160,4 +161,13 @@ def _lock(path: Path, operation: int) -> int | None:
     except BlockingIOError:
         os.close(descriptor)
         return None
+    except OSError as error:
+        if error.errno not in lock.NO_LOCKS:
+            raise
+        if operation == fcntl.LOCK_EX:  # the first lock: once is enough
+            log.warning(
+                "%s: no locks there (%s), so jobs may share a GPU: set TMPDIR to a local folder",
+                path.parent,
+                error,
+            )
     return descriptor

@@ -18,7 +18,7 @@ from twinbench.files import errors_name
 log = logging.getLogger(__name__)
 
 # What file systems without locks answer: NFS without lockd, Lustre mounted without flock, others.
-_NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
+NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 
 
 @contextmanager
@@ -64,7 +64,7 @@ def _lock(descriptor: int, path: Path) -> None:
     except (BlockingIOError, PermissionError):
         raise InputError(_refusal(path, os.pread(descriptor, 1000, 0).decode())) from None
     except OSError as error:
-        if error.errno not in _NO_LOCKS:
+        if error.errno not in NO_LOCKS:
             raise
         log.warning(
             "%s: the file system has no locks (%s): make sure that no other process runs this training",

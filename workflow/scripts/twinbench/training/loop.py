@@ -97,7 +97,6 @@ def train(job: Job, backend: Backend, store: CheckpointStore, progress: Progress
                 _save(session, position)
             if stopping:
                 raise Interrupted(f"after epoch {epoch}")
-    log.debug("checkpoints: %s", session.interval)
     selected = schedule.selected_epoch(position.history, which)
     backend.use_kept_weights()
     backend.input_size = job.input_size_in(selected)

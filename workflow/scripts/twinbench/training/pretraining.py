@@ -21,9 +21,8 @@ from twinbench.training import devices, lock
 from twinbench.training.devices import Lease
 from twinbench.training.job import Job
 from twinbench.training.run import (
-    add_checkpoint_steps,
+    add_checkpoints,
     add_jobs_per_gpu,
-    add_resume,
     checkpoint_store,
     make,
     parts_of,
@@ -44,9 +43,8 @@ class PretrainingSettings(Settings):
 
 def parser(description: str | None) -> argparse.ArgumentParser:
     result = cli.parser(description, backend=str, threads=int, output=Path, tensorboard=Path)
-    add_checkpoint_steps(result)
+    add_checkpoints(result)
     add_jobs_per_gpu(result)
-    add_resume(result)
     cli.add_settings(result, PretrainingSettings)
     cli.add_name(result, lambda arguments: f"pretraining of {arguments.settings.model}")
     return result
@@ -78,7 +76,7 @@ def _execute(arguments: argparse.Namespace, settings: PretrainingSettings, lease
         threads=arguments.threads,
         checkpoint_steps=arguments.checkpoint_steps,
     )
-    backend = make(job, backend_module(arguments.backend).Backend, lease)
+    backend = make(job, arguments.backend, lease)
     parts = parts_of(settings.model_dump(), arguments.backend, job, backend)
     store = checkpoint_store(arguments.output.parent, settings.model, parts, arguments.resume)
     log.info("%s on %d synthetic images", architecture.title, len(job.train))

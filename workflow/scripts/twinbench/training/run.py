@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,7 +38,6 @@ from twinbench.training.progress import Progress, duration
 
 log = logging.getLogger(__name__)
 
-MakeBackend = Callable[[Job], Backend]
 TERMINATED = 143  # 128 + SIGTERM, as a shell reports it
 _MOST_SKEW = 60  # seconds by which a file server's clock may differ
 
@@ -80,28 +79,24 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         tensorboard=Path,
     )
     result.add_argument("--weights", type=Path, nargs="?", help="pretrained weights, if any")
-    add_checkpoint_steps(result)
+    add_checkpoints(result)
     add_jobs_per_gpu(result)
-    add_resume(result)
     cli.add_settings(result, RunSettings)
     cli.add_name(result, lambda arguments: f"{arguments.settings.run}, seed {arguments.seed}")
     return result
 
 
-def add_checkpoint_steps(parser: argparse.ArgumentParser) -> None:
+def add_checkpoints(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoint-steps", type=int, default=0, help="save every so many steps too, unless 0"
+    )
+    parser.add_argument(
+        "--resume", choices=("any", "exact"), default="any", help="checkpoints to go on from"
     )
 
 
 def add_jobs_per_gpu(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jobs-per-gpu", type=int, default=1, help="jobs that may share a GPU")
-
-
-def add_resume(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--resume", choices=("any", "exact"), default="any", help="checkpoints to go on from"
-    )
 
 
 def execute(arguments: argparse.Namespace) -> None:
@@ -112,12 +107,10 @@ def execute(arguments: argparse.Namespace) -> None:
         lock.held(arguments.history.parent, "run"),
         devices.leased(settings.training.device, arguments.jobs_per_gpu) as lease,
     ):
-        _execute(arguments, settings, lease, backend_module(settings.framework).Backend)
+        _execute(arguments, settings, lease)
 
 
-def _execute(
-    arguments: argparse.Namespace, settings: RunSettings, lease: Lease, make_backend: MakeBackend
-) -> None:
+def _execute(arguments: argparse.Namespace, settings: RunSettings, lease: Lease) -> None:
     started, start = datetime.now(UTC), time.monotonic()
     job = _job(arguments, settings)
     inputs = {"train": arguments.train, "validation": arguments.validation, "test": arguments.test}
@@ -125,7 +118,7 @@ def _execute(
         inputs["weights"] = arguments.weights
     _check_dates(inputs.values(), time.time() + _MOST_SKEW)  # before hours of work
     sums = provenance.checksums(inputs)
-    backend = make(job, make_backend, lease)
+    backend = make(job, settings.framework, lease)
     identity = {
         "training": settings.training.model_dump(),
         "model": job.architecture.name,
@@ -209,10 +202,10 @@ def _job(arguments: argparse.Namespace, settings: RunSettings) -> Job:
     )
 
 
-def make(job: Job, make_backend: MakeBackend, lease: Lease | None = None) -> Backend:
+def make(job: Job, framework: str, lease: Lease | None = None) -> Backend:
     """The backend of a job. A lease is checked against the device that the backend uses."""
     keep_freed_memory()
-    backend = make_backend(job)
+    backend = backend_module(framework).Backend(job)
     if lease:
         devices.check(lease, job.settings.device, backend.device)
     return backend

@@ -125,19 +125,14 @@ def write_published(path: Path, architecture: Architecture, weights: Weights) ->
         f"{HEAD}/{part}": np.pad(weights[f"{HEAD}/{part}"], [(0, 0)] * dimensions + [(0, missing)])
         for part, dimensions in (("kernel", 1), ("bias", 0))
     }
-    ours = _empty(architecture)
     layers = architecture.with_head(IMAGENET_CLASSES)
+    ours = network.build(layers, batch_normalisation=False, input_size=architecture.input_size)
     network.set_weights(ours, weights | padded, layers, architecture.input_size)
     state = ours.state_dict()
     published = {theirs: state[mine] for mine, theirs in network.library_names(architecture)}
     # Through an open file: torch writes a path's name, here a random one, into the file.
     with written_atomically(path) as temporary, open(temporary, "wb") as file:
         torch.save(published, file)
-
-
-def _empty(architecture: Architecture) -> torch.nn.Sequential:
-    layers = architecture.with_head(IMAGENET_CLASSES)
-    return network.build(layers, batch_normalisation=False, input_size=architecture.input_size)
 
 
 def _body_names(architecture: Architecture) -> list[tuple[str, str]]:

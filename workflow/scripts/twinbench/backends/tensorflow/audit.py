@@ -89,7 +89,9 @@ def _layers(model: keras.Sequential) -> dict[str, Setting]:
         "parameters": Setting(
             str(
                 sum(
-                    w.value.shape.num_elements() for w in model.trainable_variables + _frozen(model)
+                    variable.value.shape.num_elements()
+                    for name, variable in network.named_variables(model).items()
+                    if not name.endswith(("/mean", "/variance"))
                 )
             ),
             "count_params()",
@@ -107,16 +109,6 @@ def _layers(model: keras.Sequential) -> dict[str, Setting]:
             "biased" if norms else "none", f"{len(norms)} BatchNormalization"
         ),
     }
-
-
-def _frozen(model: keras.Sequential) -> list[keras.Variable]:
-    """Variables of layers that are not trained, but masks and moving averages."""
-    trained = {id(variable) for variable in model.trainable_variables}
-    return [
-        variable
-        for name, variable in network.named_variables(model).items()
-        if id(variable) not in trained and not name.endswith(("/mean", "/variance"))
-    ]
 
 
 def _words(layer: keras.layers.Layer, outer: int) -> str:

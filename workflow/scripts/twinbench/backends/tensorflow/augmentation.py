@@ -61,15 +61,6 @@ def native_layers(
     ]
 
 
-# Layers whose output differs in training.
-NATIVE_LAYERS = (
-    keras.layers.RandomFlip,
-    keras.layers.RandomRotation,
-    keras.layers.RandomTranslation,
-    keras.layers.RandomZoom,
-)
-
-
 class Normalise(keras.layers.Layer):
     def __init__(self, normalisation: Normalisation) -> None:
         super().__init__(name="normalise", dtype="float32")

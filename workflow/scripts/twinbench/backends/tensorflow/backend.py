@@ -229,8 +229,7 @@ class Backend:
         """Logits, and for each ReLU layer the fraction of its units that no image activates."""
         outputs, dead = self._evaluation_input(images, size), {}
         for layer in self._network.layers:
-            modes = {"training": False} if _has_modes(layer) else {}
-            outputs = layer(outputs, **modes)
+            outputs = layer(outputs, training=False)
             if isinstance(layer, keras.layers.ReLU):
                 active = tf.reduce_any(outputs > 0, axis=range(outputs.shape.rank - 1))
                 fraction = tf.reduce_mean(tf.cast(active, tf.float32))
@@ -366,12 +365,6 @@ def _native_network(job: Job) -> keras.Sequential:
     return keras.Sequential(
         [keras.Input((job.image_size, job.image_size, 3)), *first, *plain.layers]
     )
-
-
-def _has_modes(layer: keras.layers.Layer) -> bool:
-    """Whether the layer behaves differently in training."""
-    modes = (keras.layers.BatchNormalization, keras.layers.Dropout, network.MaskedDropout)
-    return isinstance(layer, modes + augmentation.NATIVE_LAYERS)
 
 
 def _table_name(layer: keras.layers.Layer) -> str:
