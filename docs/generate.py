@@ -140,6 +140,14 @@ RESULTS = [
     TWINS,
     VGG16,
     Study(
+        "The same VGG16 from ImageNet weights, briefly: PyTorch or TensorFlow?",
+        "pretrained-vgg16-seeds",
+        [by_framework("", "{}-vgg16")],
+        "3 epochs, 9,000 images of 32 pixels",
+        ZEN,
+        ["unconfounded.yaml", "results/pretrained-vgg16-seeds.yaml"],
+    ),
+    Study(
         "The same AlexNet, with weights pretrained on synthetic images?",
         "pretrained-alexnet",
         [

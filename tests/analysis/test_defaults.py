@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 from analysis.fake_study import SETTINGS, FakeRun, FakeStudy
-from twinbench.analysis import comparisons, defaults
+from twinbench.analysis import comparisons, defaults, results
+from twinbench.analysis.results import TrainedModel
 from twinbench.analysis.statistics import Estimate
 
 
@@ -22,6 +23,10 @@ def four_runs(*accuracies: float, **changes) -> dict[str, FakeRun]:
     }
 
 
+def gaps(models: list[TrainedModel]) -> list[defaults.Gap]:
+    return defaults.gaps(models, results.correct_predictions(models))
+
+
 def excludes_0(estimate: Estimate) -> bool:
     low, high = estimate.interval()
     return low > 0 or high < 0
@@ -30,7 +35,7 @@ def excludes_0(estimate: Estimate) -> bool:
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_a_gap_that_only_native_runs_have_is_due_to_the_defaults(tmp_path, seeds):
     fake = FakeStudy(tmp_path, four_runs(0.80, 0.70, 0.75, 0.75), range(seeds), images=4000)
-    (gap,) = defaults.gaps(fake.models)
+    (gap,) = gaps(fake.models)
     assert (gap.model, gap.weights, gap.first, gap.second) == (
         "alexnet",
         "none",
@@ -46,7 +51,7 @@ def test_a_gap_that_only_native_runs_have_is_due_to_the_defaults(tmp_path, seeds
 
 def test_a_gap_that_harmonised_runs_have_too_is_not_due_to_the_defaults(tmp_path):
     fake = FakeStudy(tmp_path, four_runs(0.80, 0.70, 0.80, 0.70), range(3), images=4000)
-    (gap,) = defaults.gaps(fake.models)
+    (gap,) = gaps(fake.models)
     assert excludes_0(gap.native) and excludes_0(gap.harmonised) and not excludes_0(gap.defaults)
 
 
@@ -54,7 +59,7 @@ def test_a_gap_that_harmonised_runs_have_too_is_not_due_to_the_defaults(tmp_path
 def test_the_same_gap_in_each_seed_is_no_certainty(tmp_path, seeds):
     runs = four_runs(0.75, 0.75, 0.75, 0.75)
     alike = {name: replace(run, noise=1) for name, run in runs.items()}
-    (gap,) = defaults.gaps(FakeStudy(tmp_path, alike, range(seeds)).models)
+    (gap,) = gaps(FakeStudy(tmp_path, alike, range(seeds)).models)
     low, high = gap.defaults.interval()
     assert gap.defaults.difference == 0 and high - low > 0.005
 
@@ -62,7 +67,7 @@ def test_the_same_gap_in_each_seed_is_no_certainty(tmp_path, seeds):
 def test_what_is_due_to_the_defaults_has_the_luck_of_four_trainings(tmp_path):
     runs = four_runs(0.75, 0.75, 0.75, 0.75)
     alike = {name: replace(run, noise=1) for name, run in runs.items()}  # no luck of images
-    (gap,) = defaults.gaps(FakeStudy(tmp_path, alike).models)
+    (gap,) = gaps(FakeStudy(tmp_path, alike).models)
     variances = [each.training_variance for each in (gap.native, gap.harmonised, gap.defaults)]
     assert variances[2] == pytest.approx(sum(variances[:2])) and variances[2] > 0
 
@@ -70,7 +75,7 @@ def test_what_is_due_to_the_defaults_has_the_luck_of_four_trainings(tmp_path):
 @pytest.mark.parametrize("epochs", [3, 8])
 def test_a_gap_is_that_of_the_comparison(tmp_path, epochs):
     models = FakeStudy(tmp_path, four_runs(0.8, 0.7, 0.75, 0.75, epochs=epochs), range(2)).models
-    (gap,) = defaults.gaps(models)
+    (gap,) = gaps(models)
     pairs = {(pair.run_a, pair.run_b): pair for pair in comparisons.compare(models, 0.01)}
     for protocol, estimate in (("native", gap.native), ("harmonised", gap.harmonised)):
         pair = pairs[f"torch-{protocol}", f"keras-{protocol}"]
@@ -80,11 +85,11 @@ def test_a_gap_is_that_of_the_comparison(tmp_path, epochs):
 
 def test_another_groups_short_or_collapsed_run_does_not_change_what_is_assumed(tmp_path):
     runs = four_runs(0.8, 0.7, 0.75, 0.75)
-    (alone,) = defaults.gaps(FakeStudy(tmp_path / "alone", runs).models)
+    (alone,) = gaps(FakeStudy(tmp_path / "alone", runs).models)
     runs["other"] = FakeRun(
         model="vgg16", noise=9, collapsed=True, settings={**SETTINGS, "epochs": 1}
     )
-    (beside,) = defaults.gaps(FakeStudy(tmp_path / "beside", runs).models)
+    (beside,) = gaps(FakeStudy(tmp_path / "beside", runs).models)
     assert alone == beside
 
 
@@ -100,12 +105,12 @@ def test_another_groups_short_or_collapsed_run_does_not_change_what_is_assumed(t
 def test_without_four_comparable_runs_there_is_no_gap(tmp_path, change):
     runs = four_runs(0.8, 0.7, 0.75, 0.75)
     change(runs)
-    assert defaults.gaps(FakeStudy(tmp_path, runs, images=100).models) == []
+    assert gaps(FakeStudy(tmp_path, runs, images=100).models) == []
 
 
 def test_groups_of_other_settings_are_numbered(tmp_path):
     runs = four_runs(0.8, 0.7, 0.75, 0.75)
     longer = four_runs(0.8, 0.7, 0.75, 0.75, epochs=9)
     runs |= {f"{name}-longer": run for name, run in longer.items()}
-    found = defaults.gaps(FakeStudy(tmp_path, runs, images=100).models)
+    found = gaps(FakeStudy(tmp_path, runs, images=100).models)
     assert [gap.number for gap in found] == [1, 2]

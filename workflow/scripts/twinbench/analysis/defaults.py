@@ -39,17 +39,16 @@ class Gap:
     defaults: Estimate
 
 
-def gaps(models: list[TrainedModel]) -> list[Gap]:
-    """A gap for each network and pair of frameworks with runs by both protocols, none collapsed."""
-    found = [
-        (group, first, second, runs)
+def gaps(models: list[TrainedModel], correct: dict[str, np.ndarray]) -> list[Gap]:
+    """A gap for each network and pair of frameworks with runs by both protocols, none collapsed.
+
+    `correct` is for each run bool (seeds, images).
+    """
+    return [
+        _gap(group, first, second, runs, correct, models)
         for group, runs in _groups(models).items()
         for first, second in _complete_pairs(runs)
     ]
-    if not found:  # then the predictions need not be read
-        return []
-    correct = results.correct_predictions(models)
-    return [_gap(*each, correct, models) for each in found]
 
 
 def _complete_pairs(runs: _Runs) -> Iterator[tuple[str, str]]:

@@ -54,7 +54,7 @@ def figures(data: FigureData, say: Language) -> dict[str, Callable[[], Figure]]:
     styles = looks(results, say)
     planned = [pair for pair in results.comparisons if pair.planned]
     curves = training_figures.curves(results)
-    sound = {run: look for run, look in styles.items() if run not in results.collapsed}
+    sound = {run: look for run, look in styles.items() if run in results.sound}
     pictures = picture_rows(results, sound, data.split, say) if data.split else []
     found: dict[str, Callable[[], Figure]] = {}
     if any(pair.verdict != "collapsed" for pair in planned):

@@ -52,6 +52,11 @@ class StudyResults:
         return list(dict.fromkeys(model.run for model in self.models if model.collapsed))
 
     @cached_property
+    def sound(self) -> list[str]:
+        """The other runs."""
+        return [run for run in self.runs if run not in self.collapsed]
+
+    @cached_property
     def correct(self) -> dict[str, np.ndarray]:
         """For each run which predictions are right: bool (seeds, images)."""
         return {run: classes == self.labels for run, classes in self.predicted.items()}

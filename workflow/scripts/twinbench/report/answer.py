@@ -97,17 +97,16 @@ def _reached(evidence: Evidence) -> str:
     """What pretrained and other networks from scratch reached: all that can be said of them."""
     say = evidence.say
     reached: dict[bool, list[float]] = {True: [], False: []}
-    for run, accuracy in evidence.results.accuracies.items():
-        if run not in evidence.results.collapsed:
-            reached[evidence.provenance[run].weights.source == "none"].append(accuracy.mean)
+    for run in evidence.results.sound:
+        scratch = evidence.provenance[run].weights.source == "none"
+        reached[scratch].append(evidence.results.accuracies[run].mean)
     if not all(reached.values()):
         return say("Not answered: wherever that differs, the networks differ too.")
-    scratch, pretrained = (_range(say, reached[each]) for each in (True, False))
     return say(
         "Pretrained {pretrained}, from scratch {scratch}; but the networks differ too, so the cause "
         "cannot be named.",
-        pretrained=pretrained,
-        scratch=scratch,
+        pretrained=_range(say, reached[False]),
+        scratch=_range(say, reached[True]),
     )
 
 
@@ -197,10 +196,9 @@ def _failures(evidence: Evidence) -> list[str]:
 
 def _highest_accuracy(evidence: Evidence) -> list[str]:
     say, accuracies = evidence.say, evidence.results.accuracies
-    learned = [run for run in accuracies if run not in evidence.results.collapsed]
-    if not learned:
+    if not evidence.results.sound:
         return []
-    best = max(learned, key=lambda run: accuracies[run].mean)
+    best = max(evidence.results.sound, key=lambda run: accuracies[run].mean)
     found = accuracies[best]
     measured = say.estimate(found.mean, found.low, found.high)
     values = {"measured": measured, "run": _description(evidence, best)}

@@ -43,9 +43,8 @@ def _inputs(evidence: Evidence) -> _Caveats:
 
 def _seeds(evidence: Evidence) -> _Caveats:
     say = evidence.say
-    compared = [pair for pair in evidence.contrasts.values() if pair.verdict != "collapsed"]
-    if compared and evidence.seeds < 5:
-        spreads = sorted({pair.assumed_spread for pair in compared})
+    spreads = sorted({pair.assumed_spread for pair in evidence.compared.values()})
+    if spreads and evidence.seeds < 5:
         text = say(
             "With fewer than five seeds the intervals of the contrasts rest on what is known of the spread "
             "between trainings, here {spreads} (docs/statistics.md).",

@@ -88,8 +88,7 @@ def _interval(evidence: Evidence, pair: Comparison) -> str:
 
 def _details(evidence: Evidence) -> list[Block]:
     """Of one seed what the trained networks show, of several how reliable the winners are."""
-    say = evidence.say
-    pairs = {n: pair for n, pair in evidence.contrasts.items() if pair.verdict != "collapsed"}
+    say, pairs = evidence.say, evidence.compared
     if evidence.seeds == 1:
         shown = list(pairs.items())[:_MOST_DETAILS]
         return (
@@ -269,12 +268,11 @@ def single_seeds(evidence: Evidence) -> list[Block]:
     """What each seed alone, by the usual test, would have claimed, and how much they differ."""
     if evidence.seeds == 1:
         return []
-    pairs = {n: pair for n, pair in evidence.contrasts.items() if pair.verdict != "collapsed"}
-    return [*(_claimed_by_seeds(evidence, pairs) if pairs else []), *_spreads(evidence)]
+    return [*(_claimed_by_seeds(evidence) if evidence.compared else []), *_spreads(evidence)]
 
 
-def _claimed_by_seeds(evidence: Evidence, pairs: dict[ContrastName, Comparison]) -> list[Block]:
-    say = evidence.say
+def _claimed_by_seeds(evidence: Evidence) -> list[Block]:
+    say, pairs = evidence.say, evidence.compared
     claims = {name: list(_claims(evidence, pair)) for name, pair in pairs.items()}
     # Those first whose seeds disagree.
     order = sorted(claims, key=lambda name: -len({winner for _, winner in claims[name]}))
@@ -305,11 +303,10 @@ def _spreads(evidence: Evidence) -> list[Block]:
     if evidence.seeds < _SEEDS_FOR_A_SPREAD:
         return []
     rows: list[Row] = []
-    for run, correct in evidence.results.correct.items():
-        if run not in evidence.results.collapsed:
-            std, low, high = measured_spread(correct)
-            text = f"{say.points(std, 2)} ({say.interval(low, high, 2)})"
-            rows.append([evidence.labels[run], Cell(text, 100 * std)])
+    for run in evidence.results.sound:
+        std, low, high = measured_spread(evidence.results.correct[run])
+        text = f"{say.points(std, 2)} ({say.interval(low, high, 2)})"
+        rows.append([evidence.labels[run], Cell(text, 100 * std)])
     explained = say(
         "The spread between trainings that differ in their seed alone, on endless test images (Jordan 2024, "
         "theorem 2):"

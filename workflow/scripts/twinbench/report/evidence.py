@@ -76,6 +76,11 @@ class Evidence:
         return dict(zip(names, pairs, strict=True))
 
     @property
+    def compared(self) -> dict[ContrastName, Comparison]:
+        """The planned pairs without collapsed runs."""
+        return {name: pair for name, pair in self.contrasts.items() if pair.verdict != "collapsed"}
+
+    @property
     def unplanned(self) -> list[Comparison]:
         """The pairs that differ in more than one thing, without collapsed runs."""
         found = self.results.comparisons
@@ -98,7 +103,7 @@ class Evidence:
     @cached_property
     def default_gaps(self) -> list[Gap]:
         """What the frameworks' defaults account for; empty without native runs."""
-        return defaults.gaps(self.results.models)
+        return defaults.gaps(self.results.models, self.results.correct)
 
     @cached_property
     def parity_findings(self) -> list[Finding]:

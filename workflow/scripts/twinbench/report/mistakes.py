@@ -12,7 +12,7 @@ _MOST_CONFUSIONS = 3
 
 def mistakes(evidence: Evidence) -> list[Block]:
     say = evidence.say
-    runs = [run for run in evidence.results.confusions if run not in evidence.results.collapsed]
+    runs = evidence.results.sound
     if not runs:
         return []
     shown = runs[:_MOST_RUNS]
@@ -75,7 +75,7 @@ def _confused(evidence: Evidence, run: str) -> str:
 
 def calibration(evidence: Evidence) -> list[Block]:
     say = evidence.say
-    runs = [run for run in evidence.results.runs if run not in evidence.results.collapsed]
+    runs = evidence.results.sound
     if not runs:
         return []
     header = [

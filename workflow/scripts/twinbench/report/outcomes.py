@@ -123,10 +123,10 @@ def learning(evidence: Evidence) -> list[Block]:
     ]
     if not figures:
         return []
+    runs = evidence.results.runs
     gaps = {
-        run: (rows["train_accuracy"] - rows["test_accuracy"]).mean()
-        for run, rows in evidence.results.runs.items()
-        if run not in evidence.results.collapsed
+        run: (runs[run]["train_accuracy"] - runs[run]["test_accuracy"]).mean()
+        for run in evidence.results.sound
     }
     sentences = []
     widest = max(gaps, key=lambda run: gaps[run], default=None)
