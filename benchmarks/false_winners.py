@@ -178,7 +178,7 @@ def tables(studies: int) -> Iterator[str]:
         yield row(f"{sigma}", [counts[v, seeds] for v in ("a", "covered") for seeds in SEEDS])
     yield "\n**Equally accurate methods that err on other images** (a third of the images are difficult"
     yield "for one method and not for the other), and two networks in short trainings, where the assumed"
-    yield "spread is 1.0: false winners, and the true difference in the interval:\n"
+    yield "spread is 1.1: false winners, and the true difference in the interval:\n"
     yield from head(
         "study", "true spread", *counted, *(f"in the interval, {name}" for name in counted)
     )

@@ -15,10 +15,10 @@ from twinbench.analysis.statistics import SIGNIFICANCE, Spread
 # ICLR 2024, arXiv:2304.01910: 60,000 trainings on CIFAR-10 have a standard deviation of 0.5 percentage
 # points after 4 epochs, 0.1 after 16 and 0.03 after 64.
 PUBLISHED = Spread(std=0.005, degrees_of_freedom=4)
-# Trainings of three epochs in this project, of three seeds (docs/example/defaults): 0.46 and 0.89 percentage
-# points for twins, 0.92 and 1.21 with the frameworks' own defaults. One pair of twins by a high learning
-# rate (docs/example/pretrained-alexnet) is 3.7 apart.
-SHORT_TRAININGS = Spread(std=0.01, degrees_of_freedom=12)
+# The ten runs of three epochs and three seeds in this project (docs/example: defaults, pretrained-alexnet,
+# pretrained-vgg16-seeds) have standard deviations of 0.38 to 2.48 percentage points, 1.1 by the mean of their
+# variances. Of their 20 degrees of freedom 12 count, since other recipes may spread otherwise.
+SHORT_TRAININGS = Spread(std=0.011, degrees_of_freedom=12)
 _SHORT = 4  # epochs
 # Of the default study's scratch recipe on all images: five seeds in PyTorch and five in Keras have a standard
 # deviation of 0.27 percentage points (`measured_spread`, both variances averaged; 95 % interval 0.10 to 0.63;
