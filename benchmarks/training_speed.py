@@ -77,7 +77,7 @@ def checkpoint(arguments: argparse.Namespace) -> dict:
     job, backend = _make(arguments)
     epoch = _last_epoch(job, backend) * STUDY_IMAGES
     with tempfile.TemporaryDirectory(dir=scratch_folder()) as folder:
-        store = CheckpointStore(Path(folder), "run", "0" * 64)
+        store = CheckpointStore(Path(folder), "run")
         selected = backend.weights()
         seconds = _seconds(lambda: store.save(Checkpoint(backend.state() | selected, {})))
         megabytes = store.path.stat().st_size / 1e6

@@ -9,8 +9,6 @@ from twinbench.training.checkpoint import CheckpointStore
 from twinbench.training.job import Job
 from twinbench.training.progress import Progress
 
-KEY = "ab" * 32  # of the checkpoints
-
 
 class Interrupting(Progress):
     """Sends this process a signal after one step of one epoch."""
@@ -35,5 +33,5 @@ def train(make_backend, job: Job, folder: Path, progress=None, prepare=lambda ba
     backend = make_backend(job)
     prepare(backend)
     progress = progress or Progress(job.epoch_costs, folder / "events")
-    store = CheckpointStore(folder, "run", KEY)
+    store = CheckpointStore(folder, "run")
     return backend, loop.train(job, backend, store, progress)

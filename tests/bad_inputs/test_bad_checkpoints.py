@@ -12,7 +12,6 @@ from safetensors.numpy import save, save_file
 from support import make_job, training_arguments
 from twinbench.training.checkpoint import Checkpoint, CheckpointStore
 
-KEY = "ab" * 32
 CHECKPOINT = Checkpoint(
     {"weights": np.arange(6, dtype=np.float32).reshape(2, 3), "count": np.array(3)},
     {"step": 4, "history": [{"loss": 0.1 + 0.2}, {"loss": float("nan")}]},
@@ -20,7 +19,7 @@ CHECKPOINT = Checkpoint(
 
 
 def store(folder: Path) -> CheckpointStore:
-    return CheckpointStore(folder, "run", KEY)
+    return CheckpointStore(folder, "run")
 
 
 def saved(path: Path) -> None:
@@ -38,13 +37,13 @@ def flipped(position: int) -> bytes:
     return bytes(damaged)
 
 
-def described(**metadata: str) -> bytes:
-    return content(lambda path: save_file(CHECKPOINT.tensors, path, metadata))
+def described(header: str) -> bytes:
+    return content(lambda path: save_file(CHECKPOINT.tensors, path, {"twinbench": header}))
 
 
 def recorded(**record) -> bytes:
     whole = {"state": {}, "parts": {}, "resumed_inexactly": []}
-    return described(key=KEY, record=json.dumps(whole | record), sha256="00" * 32)
+    return described(json.dumps({"facts": whole | record, "sha256": "00" * 32}))
 
 
 DAMAGED = {
@@ -53,12 +52,12 @@ DAMAGED = {
     "a header of exabytes": b"\xff" * 7 + b"\x0f" + b"{}",
     "the last bit": flipped(-1),
     "rubbish behind": WHOLE + b"rubbish",
-    "without a record": described(key=KEY),
+    "without a record": described("{}"),
     "without a description": save(CHECKPOINT.tensors),
-    "a record of nothing": described(key=KEY, record="null"),
-    "a record nested deeply": described(key=KEY, record="[" * 100_000),
-    "a record of another form": described(key=KEY, record="{}"),
-    "another's key": described(key="cd" * 32, record=json.dumps({"state": {}}), sha256="00" * 32),
+    "a record of nothing": described('{"facts": null}'),
+    "a record nested deeply": described("[" * 100_000),
+    "a record of another form": described('{"facts": {}}'),
+    "another's parts": recorded(parts={"experiment": {"seed": 2}}),
     "another's checksum": recorded(),
     "a state in a list": recorded(state=[]),
     "a history that is a number": recorded(state={"history": 5}),
@@ -90,7 +89,7 @@ def test_a_damaged_checkpoint_is_deleted_with_one_warning(folder, caplog, name):
 
 def test_a_training_with_a_damaged_checkpoint_starts_over(folder, run_script, caplog):
     words = training_arguments(make_job(epochs=1), "pytorch", folder)
-    path = folder / f".checkpoint-run-{KEY[:16]}.safetensors"
+    path = store(folder).path
     path.write_bytes(WHOLE[:-1])
     assert run_script("train.py", words) == 0
     assert (folder / "predictions.parquet").exists() and not path.exists()

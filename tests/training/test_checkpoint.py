@@ -7,7 +7,7 @@ import pytest
 from twinbench.errors import InputError
 from twinbench.training.checkpoint import Checkpoint, CheckpointInterval, CheckpointStore, Parts
 
-KEY, OTHER_KEY = "ab" * 32, "cd" * 32
+OTHER = Parts({"seed": 2})
 TENSORS = {"weights": np.arange(6, dtype=np.float32).reshape(2, 3), "count": np.array(3)}
 CHECKPOINT = Checkpoint(TENSORS, {"step": 4, "history": [{"loss": 0.1 + 0.2}]})
 
@@ -15,7 +15,7 @@ CHECKPOINT = Checkpoint(TENSORS, {"step": 4, "history": [{"loss": 0.1 + 0.2}]})
 @pytest.fixture
 def store(tmp_path):
     """A store with a checkpoint."""
-    store = CheckpointStore(tmp_path, "run", KEY)
+    store = CheckpointStore(tmp_path, "run")
     store.save(CHECKPOINT)
     return store
 
@@ -28,13 +28,13 @@ def test_what_was_saved_is_loaded_exactly(store):
         assert loaded.tensors[name].dtype == tensor.dtype
 
 
-def test_another_key_finds_nothing(store, tmp_path):
-    assert CheckpointStore(tmp_path, "run", OTHER_KEY).load() is None
+def test_another_training_finds_nothing(store, tmp_path):
+    assert CheckpointStore(tmp_path, "run", OTHER).load() is None
 
 
 def test_clearing_removes_all_of_this_training_and_nothing_of_others(store, tmp_path):
-    CheckpointStore(tmp_path, "run", OTHER_KEY).save(CHECKPOINT)
-    other = CheckpointStore(tmp_path, "other", KEY)
+    CheckpointStore(tmp_path, "run", OTHER).save(CHECKPOINT)
+    other = CheckpointStore(tmp_path, "other")
     other.save(CHECKPOINT)
     (tmp_path / "history.csv").touch()
     store.clear()
@@ -47,7 +47,7 @@ def test_clearing_removes_all_of_this_training_and_nothing_of_others(store, tmp_
 def store_of(folder, exact=False, rate=0.1, code="aa", threads=1):
     """The store of a training of these parts."""
     parts = Parts({"training.rate": rate}, {"a.py": code, "b.py": "bb"}, {"threads": threads})
-    return CheckpointStore(folder, "run", parts.key, parts, exact)
+    return CheckpointStore(folder, "run", parts, exact)
 
 
 def after(epochs):
@@ -114,7 +114,7 @@ def test_a_message_names_a_few_of_many_differences_and_no_long_values(tmp_path, 
     for values in (1, 2):
         facts = {f"setting{number}": f"{values}" * 100 for number in range(9)}
         parts = Parts(facts)
-        store = CheckpointStore(tmp_path, "run", parts.key, parts)
+        store = CheckpointStore(tmp_path, "run", parts)
         store.load()
         store.save(after(1))
     (message,) = caplog.messages
@@ -148,7 +148,7 @@ def small_disk(tmp_path):
 
 
 def test_a_disk_that_fills_up_leaves_the_old_checkpoint(small_disk):
-    store = CheckpointStore(small_disk, "run", KEY)
+    store = CheckpointStore(small_disk, "run")
     store.save(CHECKPOINT)
     check_that_a_failed_save_keeps_the_old_checkpoint(store)
 

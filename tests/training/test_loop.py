@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from frameworks import EACH_FRAMEWORK, PyTorch
 from support import TINY_RESIZABLE, make_job
-from trainings import KEY, Interrupting, train
+from trainings import Interrupting, train
 from twinbench.training import loop
 from twinbench.training.checkpoint import CheckpointInterval, CheckpointStore
 from twinbench.training.loop import Interrupted
@@ -121,7 +121,7 @@ def test_an_interruption_saves_the_step_or_the_finished_epoch(
     monkeypatch.setattr(loop, "_SECONDS_OF_A_PART", 0)  # step by step
     with pytest.raises(Interrupted):
         scripted(tmp_path, [2.0, 1.0], Interrupting(tmp_path / "events", 1, step, number))
-    state = CheckpointStore(tmp_path, "run", KEY).load().state
+    state = CheckpointStore(tmp_path, "run").load().state
     assert (len(state["history"]), state["step"]) == expected
 
 
@@ -141,7 +141,7 @@ def test_a_killed_training_has_the_checkpoint_of_the_last_so_many_steps(tmp_path
     job = replace(make_job(), checkpoint_steps=2)
     with pytest.raises(RuntimeError):
         train(lambda job: Scripted(job, [1.0]), job, tmp_path, Killing([1.0], tmp_path / "events"))
-    assert CheckpointStore(tmp_path, "run", KEY).load().state["step"] == 2
+    assert CheckpointStore(tmp_path, "run").load().state["step"] == 2
 
 
 def test_a_signal_between_two_reads_of_the_flag_is_not_lost(tmp_path, monkeypatch):
@@ -149,7 +149,7 @@ def test_a_signal_between_two_reads_of_the_flag_is_not_lost(tmp_path, monkeypatc
     monkeypatch.setattr(loop, "_interruption", lambda: nullcontext(lambda: next(reads)))
     with pytest.raises(Interrupted):
         scripted(tmp_path, [1.0])
-    assert CheckpointStore(tmp_path, "run", KEY).load()
+    assert CheckpointStore(tmp_path, "run").load()
 
 
 # --- Interruptions, by both frameworks ---------------------------------------------------------

@@ -5,6 +5,8 @@ The format itself has none: flipped bytes would be read as other numbers.
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +31,29 @@ def write(path: Path | str, tensors: dict[str, np.ndarray], facts: dict[str, Any
 
 def read(path: Path | str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The tensors and facts that `write` wrote. Raises `InputError` if any of it is another by now."""
+    with _opened(path) as (file, content):
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        facts, written = content["facts"], content["sha256"]
+    if (found := _digest(tensors, facts)) != written:
+        raise InputError(
+            f"{path}: its content is damaged (sha256 is {found}, written was {written}); {ANEW}"
+        )
+    return tensors, facts
+
+
+def read_facts(path: Path | str) -> Any:
+    """The facts alone, for a look: only `read` checks whether they are those that were written."""
+    with _opened(path) as (_, content):
+        return content["facts"]
+
+
+@contextmanager
+def _opened(path: Path | str) -> Iterator[tuple[safe_open, dict[str, Any]]]:
+    """The file and what its header says. Raises `InputError` if it, or what is read of it, is damaged."""
     try:
         # Opened here as well: of a file that it may not read, safetensors says that it is missing.
         with open(path, "rb"), safe_open(path, framework="numpy") as file:
-            content = json.loads(file.metadata()[_KEY])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        facts, written = content["facts"], content["sha256"]
+            yield file, json.loads(file.metadata()[_KEY])
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; start again to make it") from None
     except (
@@ -49,11 +68,6 @@ def read(path: Path | str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         raise InputError(
             f"{path}: damaged, or not a file of this workflow ({reason}); {ANEW}"
         ) from None
-    if (found := _digest(tensors, facts)) != written:
-        raise InputError(
-            f"{path}: its content is damaged (sha256 is {found}, written was {written}); {ANEW}"
-        )
-    return tensors, facts
 
 
 def _digest(tensors: dict[str, np.ndarray], facts: dict[str, Any]) -> str:

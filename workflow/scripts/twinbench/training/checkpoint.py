@@ -17,11 +17,10 @@ from typing import Any
 
 import numpy as np
 from pydantic import TypeAdapter
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
+from twinbench import tensor_files
 from twinbench.errors import InputError
-from twinbench.files import remove_unfinished, written_atomically
+from twinbench.files import remove_unfinished
 from twinbench.training import recorded
 
 log = logging.getLogger(__name__)
@@ -78,9 +77,9 @@ class _Record:
     resumed_inexactly: list[str]
 
     @classmethod
-    def read(cls, text: str) -> "_Record":
-        """Raises `ValueError` or `TypeError` if the text is none."""
-        record = TypeAdapter(cls).validate_json(text)
+    def of(cls, facts: Any) -> "_Record":
+        """Raises `ValueError` or `TypeError` if the facts are none."""
+        record = TypeAdapter(cls).validate_python(facts)
         _ = record.progress
         return record
 
@@ -92,8 +91,8 @@ class _Record:
 
 @dataclass
 class CheckpointStore:
-    """The checkpoints of the training `name` in `folder`; it writes one. `key`, hexadecimal,
-    identifies the training; `parts` are what it was made of.
+    """The checkpoints of the training `name` in `folder`; it writes one. `parts` are all that the
+    training's result depends on.
 
     A checkpoint of the same experiment under other conditions counts too, unless `exact`.
     `resumed_inexactly` then says which conditions differed, since the training began.
@@ -101,23 +100,19 @@ class CheckpointStore:
 
     folder: Path
     name: str
-    key: str
     parts: Parts = field(default_factory=Parts)
     exact: bool = False
     path: Path = field(init=False)
     resumed_inexactly: list[str] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
-        self.path = self._path(self.key)
+        self.path = self._path(self.parts.key)
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Replace the checkpoint. The old one stays whole until the new one is."""
-        tensors = {name: np.asarray(t, order="C") for name, t in checkpoint.tensors.items()}
-        record = json.dumps(asdict(_Record(checkpoint.state, self.parts, self.resumed_inexactly)))
-        metadata = {"key": self.key, "record": record, "sha256": _digest(tensors, record)}
+        record = _Record(checkpoint.state, self.parts, self.resumed_inexactly)
         try:
-            with written_atomically(self.path) as temporary:
-                save_file(tensors, temporary, metadata)
+            tensor_files.write(self.path, checkpoint.tensors, asdict(record))
         except OSError as error:
             raise InputError(
                 f"{self.path}: the checkpoint could not be written ({error.strerror}); "
@@ -129,7 +124,7 @@ class CheckpointStore:
 
         A damaged one is deleted with a warning. Where one is passed over, a line says why.
         """
-        records = {path: record for path in self._paths() if (record := _read_record(path))}
+        records = {path: record for path in self._paths() if (record := self._record(path))}
         objections = {path: self._objection(path, record) for path, record in records.items()}
         usable = [path for path in records if not objections[path]]
         for path, objection in objections.items():
@@ -139,10 +134,13 @@ class CheckpointStore:
         # Of equally advanced ones that of the same conditions.
         usable.sort(key=lambda path: (records[path].progress, path == self.path), reverse=True)
         for path in usable:
-            tensors = self._read_tensors(path)
-            if tensors is not None:
-                self._note_conditions(records[path])
-                return Checkpoint(tensors, records[path].state)
+            try:
+                tensors, _ = tensor_files.read(path)
+            except InputError:
+                _delete_damaged(path)
+                continue
+            self._note_conditions(records[path])
+            return Checkpoint(tensors, records[path].state)
         return None
 
     def _objection(self, path: Path, record: _Record) -> str:
@@ -167,17 +165,17 @@ class CheckpointStore:
                 _listed(self.resumed_inexactly),
             )
 
-    def _read_tensors(self, path: Path) -> Tensors | None:
-        """The tensors of a checkpoint; a damaged one is deleted with a warning."""
+    def _record(self, path: Path) -> _Record | None:
+        """What a checkpoint says; one without it, or with another's name, is damaged and deleted.
+
+        Not so one that cannot be read now, for lack of permission or of a disk: that ends the training.
+        """
         try:
-            with open(path, "rb"), safe_open(path, framework="np") as file:
-                metadata = file.metadata()
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            intact = path == self._path(metadata["key"])
-            if intact and metadata["sha256"] == _digest(tensors, metadata["record"]):
-                return tensors
-        except (SafetensorError, ValueError):
-            pass
+            record = _Record.of(tensor_files.read_facts(path))
+        except (InputError, ValueError, TypeError):
+            record = None
+        if record and path == self._path(record.parts.key):
+            return record
         _delete_damaged(path)
         return None
 
@@ -195,20 +193,6 @@ class CheckpointStore:
         for path in self.folder.glob(f".checkpoint-{self.name}-*"):
             path.unlink(missing_ok=True)
         remove_unfinished(self.folder, f".checkpoint-{self.name}-*")
-
-
-def _read_record(path: Path) -> _Record | None:
-    """What a checkpoint says; one without it is damaged, and deleted with a warning.
-
-    Not so one that cannot be read now, for lack of permission or of a disk: that ends the training.
-    """
-    try:
-        # Opened here as well: of a file that it may not read, safetensors says that it is missing.
-        with open(path, "rb"), safe_open(path, framework="np") as file:
-            return _Record.read(file.metadata()["record"])
-    except (SafetensorError, ValueError, TypeError, KeyError):
-        _delete_damaged(path)
-        return None
 
 
 def _delete_damaged(path: Path) -> None:
@@ -267,12 +251,3 @@ class CheckpointInterval:
         yield
         self._last = time.monotonic()
         self._cost = self._last - start
-
-
-def _digest(tensors: Tensors, record: str) -> str:
-    digest = hashlib.sha256(record.encode())
-    for name in sorted(tensors):
-        tensor = np.asarray(tensors[name], order="C")
-        digest.update(f"{name} {tensor.dtype} {tensor.shape}".encode())
-        digest.update(tensor.data if tensor.ndim else tensor.tobytes())
-    return digest.hexdigest()

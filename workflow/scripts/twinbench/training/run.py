@@ -233,7 +233,7 @@ def parts_of(identity: dict, framework: str, job: Job, backend: Backend) -> Part
 
 def checkpoint_store(folder: Path, name: str, parts: Parts, resume: str) -> CheckpointStore:
     """The store of a training; `resume` is the setting: any or exact."""
-    return CheckpointStore(folder, name, parts.key, parts, exact=resume == "exact")
+    return CheckpointStore(folder, name, parts, exact=resume == "exact")
 
 
 def _flat(values: dict, prefix: str = "") -> dict[str, Any]:

@@ -76,7 +76,8 @@ def transform_natively(
                 resize,
             ]
         )
-        prepared = torch.stack([transforms(image) for image in images])
+        # On the processor, which is several times as fast as a GPU at one small image after another.
+        prepared = torch.stack([transforms(image) for image in images.cpu()]).to(images.device)
     normalised = normaliser(prepared.permute(0, 2, 3, 1))
     return normalised.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
 

@@ -151,9 +151,8 @@ def set_weights(
     Kernels go from (height, width, in, out) to torch's (out, in, height, width). A dense kernel behind
     `Flatten` has its inputs reordered from height, width, channels to torch's channels, height, width.
     """
-    modules = dict(network.named_children())
     with torch.no_grad():
-        for name, parameter, flattened in _named_parameters(modules, layers, size):
+        for name, parameter, flattened in _named_parameters(network, layers, size):
             value = weights[name]
             if name.endswith("/kernel"):
                 value = _to_torch(value, flattened)
@@ -162,10 +161,9 @@ def set_weights(
 
 def get_weights(network: nn.Sequential, layers: tuple[Layer, ...], size: int) -> Weights:
     """The inverse of `set_weights`."""
-    modules = dict(network.named_children())
     return {  # copies, since training goes on
         name: np.array(_from_torch(parameter, flattened), order="C")
-        for name, parameter, flattened in _named_parameters(modules, layers, size)
+        for name, parameter, flattened in _named_parameters(network, layers, size)
     }
 
 
@@ -173,8 +171,7 @@ def set_gradients(
     network: nn.Sequential, gradients: Weights, layers: tuple[Layer, ...], size: int
 ) -> None:
     """Give parameters gradients, named and laid out as the weights; the others get none."""
-    modules = dict(network.named_children())
-    for name, parameter, flattened in _named_parameters(modules, layers, size):
+    for name, parameter, flattened in _named_parameters(network, layers, size):
         parameter.grad = None
         if name in gradients:
             value = gradients[name]
@@ -186,10 +183,9 @@ def set_gradients(
 
 def get_gradients(network: nn.Sequential, layers: tuple[Layer, ...], size: int) -> Weights:
     """The gradients of the parameters that have one, named and laid out as the weights."""
-    modules = dict(network.named_children())
     return {
         name: _from_torch(parameter.grad, flattened)
-        for name, parameter, flattened in _named_parameters(modules, layers, size)
+        for name, parameter, flattened in _named_parameters(network, layers, size)
         if parameter.grad is not None
     }
 
@@ -206,9 +202,10 @@ def library_names(architecture: Architecture) -> list[tuple[str, str]]:
 
 
 def _named_parameters(
-    modules: dict[str, nn.Module], layers: tuple[Layer, ...], size: int
+    network: nn.Sequential, layers: tuple[Layer, ...], size: int
 ) -> Iterator[tuple[str, Any, tuple[int, ...] | None]]:
     """Each tensor of the network with its framework-free name, and the shape flattened before it."""
+    modules: dict[str, Any] = dict(network.named_children())
     for layer, _, flattened in _with_flattened(layers, size):
         module = modules[layer.name]
         if hasattr(module, "weight"):
