@@ -38,7 +38,6 @@ ACCOUNTED: dict[str, tuple[str, str]] = {
         translatable("differs by n / (n - 1), where n is the number of pixels in a batch"),
     ),
     "numbers below 1.2e-38": (FORCED, translatable("far below the resolution of float32 sums")),
-    "running loss and accuracy": (FORCED, translatable("reported only, no effect on training")),
     "threads between operations": (
         CHOSEN,
         translatable("no effect: no operations run at the same time"),
