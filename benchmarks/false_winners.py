@@ -185,7 +185,7 @@ def tables(studies: int) -> Iterator[str]:
     for name, sigma, own, runs in (
         ("other images", 0.1, 1 / 3, TWINS),
         ("other images", 0.5, 1 / 3, TWINS),
-        ("two networks, short", 0.85, 0.0, NETWORKS),
+        ("two networks, short", 1.1, 0.0, NETWORKS),
     ):
         counts = different_methods(sigma, 0, studies, runs, own)
         winners = [counts["a", seeds] + counts["b", seeds] for seeds in SEEDS]

@@ -33,7 +33,7 @@ def winners(sigma: float, provenances: list, studies: int) -> dict[int, int]:
         (0.5, TWINS),
         (0.27, DEFAULT_TWINS),
         (0.5, FACTORIAL),
-        (0.85, NETWORKS),
+        (1.1, NETWORKS),
     ],
     ids=["little spread", "as assumed", "as measured", "several contrasts", "short, no twins"],
 )

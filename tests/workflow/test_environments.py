@@ -27,7 +27,6 @@ BY_NAME = {
 DISTRIBUTIONS = {
     "PIL": "pillow",
     "pydantic_core": "pydantic",  # which pins it
-    "sklearn": "scikit-learn",
     "yaml": "pyyaml",
     "markdown_it": "markdown-it-py",
 }

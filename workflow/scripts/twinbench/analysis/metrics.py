@@ -131,7 +131,7 @@ def wilson_interval(correct: int, images: int) -> tuple[float, float]:
     centre = (share + squared / (2 * images)) / (1 + squared / images)
     half = np.sqrt(share * (1 - share) / images + squared / (4 * images**2))
     half *= QUANTILE / (1 + squared / images)
-    return float(centre - half), float(centre + half)
+    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
 
 
 def cross_entropy(predictions: Predictions) -> float:

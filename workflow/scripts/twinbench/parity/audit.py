@@ -129,7 +129,6 @@ VALUES = (
     translatable("given masks"),
     translatable("its own"),
     translatable("sums in"),
-    translatable("mean in"),
     translatable("channels last"),
     translatable("channels first"),
     translatable("compiled"),

@@ -166,7 +166,7 @@ def _lock(path: Path, operation: int) -> int | None:
             raise
         if operation == fcntl.LOCK_EX:  # the first lock: once is enough
             log.warning(
-                "%s: no locks there (%s), so jobs may share a GPU: set TMPDIR to a local folder",
+                "%s: no locks there (%s), so all jobs take the first GPU: set TMPDIR to a local folder",
                 path.parent,
                 error,
             )

@@ -16,15 +16,18 @@ _FILL = {"border": "nearest", "zeros": "zeros"}  # grid_sample's words
 
 
 def describe(
-    job: Job, model: nn.Sequential, optimiser: FusedAdamW, types: dict
+    job: Job, model: nn.Sequential, optimiser: FusedAdamW, types: dict, sums: torch.Tensor
 ) -> dict[str, Setting]:
-    """The settings; `types` are the layers' output types."""
+    """The settings; `types` are the layers' output types, `sums` hold the running loss and accuracy."""
     return {
         **_optimiser(model, optimiser),
         **_layers(model),
         **_arithmetic(model, types),
         **_data(job, model),
         **_process(model, job),
+        "running loss and accuracy": Setting(
+            f"sums in {str(sums.dtype).removeprefix('torch.')}", type(sums).__name__
+        ),
     }
 
 
@@ -164,7 +167,6 @@ def _data(job: Job, model: nn.Sequential) -> dict[str, Setting]:
             else "its own",
             " and ".join(sorted({type(module).__name__ for module in dropouts})) or "none",
         ),
-        "running loss and accuracy": Setting("sums in float64", "Tensor"),
     }
 
 

@@ -46,7 +46,7 @@ class ParityBackend(Backend):
 
     def describe(self) -> dict[str, Setting]:
         types = self._output_types()
-        return audit.describe(self._job, self._network, self._optimiser, types)
+        return audit.describe(self._job, self._network, self._optimiser, types, self._metric_sums)
 
     def _output_types(self) -> dict[str, torch.dtype]:
         """The type in which each convolution and dense layer computes, seen in a forward pass."""

@@ -15,14 +15,15 @@ _FILL = {"NEAREST": "nearest", "CONSTANT": "zeros"}  # ImageProjectiveTransformV
 _REDUCTION = {"sum_over_batch_size": "mean over the batch"}
 
 
-def describe(job: Job, model: keras.Sequential) -> dict[str, Setting]:
-    """The settings of a compiled network."""
+def describe(job: Job, model: keras.Sequential, sums: keras.Variable) -> dict[str, Setting]:
+    """The settings of a compiled network; `sums` hold the running loss and accuracy."""
     return {
         **_optimiser(model),
         **_layers(model),
         **_arithmetic(model),
         **_data(job, model),
         **_process(model),
+        "running loss and accuracy": Setting(f"sums in {sums.dtype}", type(sums).__name__),
     }
 
 
@@ -199,7 +200,6 @@ def _data(job: Job, model: keras.Sequential) -> dict[str, Setting]:
             else "its own",
             " and ".join(sorted({type(layer).__name__ for layer in dropouts})) or "none",
         ),
-        "running loss and accuracy": Setting("sums in float64", "Variable"),
     }
 
 

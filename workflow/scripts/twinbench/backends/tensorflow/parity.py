@@ -29,7 +29,7 @@ class ParityBackend(Backend):
         trained = network.named_variables(self._network, trainable=True)
         with tf.GradientTape() as tape:
             outputs = self._network(images, training=True)
-            loss = self._network.compute_loss(images, labels, outputs)
+            loss = self._network.loss(labels, outputs)
         gradients = tape.gradient(loss, [variable.value for variable in trained.values()])
         return float(loss), {
             name: gradient.numpy() for name, gradient in zip(trained, gradients, strict=True)
@@ -43,7 +43,7 @@ class ParityBackend(Backend):
         )
 
     def describe(self) -> dict[str, Setting]:
-        return audit.describe(self._job, self._network)
+        return audit.describe(self._job, self._network, self._metric_sums)
 
 
 def library_reference(
