@@ -1,5 +1,6 @@
 """Fixtures of several rooms."""
 
+import os
 import resource
 import runpy
 import signal
@@ -9,6 +10,9 @@ from contextlib import contextmanager
 import pytest
 from support import SCRIPTS, TINY, TINY_RESIZABLE
 from twinbench.networks.architectures import ARCHITECTURES
+
+# Tests need no GPU, and compare the frameworks on the processor where there is one.
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
 @pytest.fixture

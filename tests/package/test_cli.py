@@ -143,8 +143,17 @@ def test_an_interruption_is_one_line():
         "__import__('pyarrow').allocate_buffer(1 << 60)",
         "__import__('torch').empty(1 << 58)",
         "__import__('tensorflow').zeros([1 << 30, 1 << 28])",
+        # What they say of a GPU's memory.
+        *(
+            f"(_ for _ in ()).throw(RuntimeError({text!r}))"
+            for text in (
+                "CUDA error: out of memory",
+                "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+                "cudaSetDevice() on GPU:0 failed. Status: out of memory",
+            )
+        ),
     ],
-    ids=["Python", "NumPy", "Arrow", "PyTorch", "TensorFlow"],
+    ids=["Python", "NumPy", "Arrow", "PyTorch", "TensorFlow", "CUDA", "cuBLAS", "a CUDA context"],
 )
 def test_memory_that_ran_out_is_one_line_that_says_what_to_do(allocation):
     program = f"from twinbench import cli; cli.run(lambda _: {allocation}, cli.parser(None))"

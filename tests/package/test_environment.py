@@ -20,6 +20,7 @@ OPTIONS = {
 RECORDER = """#!/bin/sh
 echo $$ > "$TO/process"
 printf '%s\\0' "$@" > "$TO/arguments"
+echo "$LD_LIBRARY_PATH" > "$TO/libraries"
 exit 7
 """
 
@@ -43,10 +44,10 @@ def start(prefix, tmp_path):
     """Runs a script in the environment; returns its exit status, its process identifier, and what the
     pretended interpreter recorded of both its process and its arguments, if it was started."""
 
-    def run(*command: str):
+    def run(*command: str, **variables: str):
         process = subprocess.Popen(
             [prefix / "bin" / "python", *command],
-            env={"TO": str(tmp_path), "PATH": "/nowhere"},
+            env={"TO": str(tmp_path), "PATH": "/nowhere", **variables},
             stderr=subprocess.DEVNULL,
         )
         process.communicate(timeout=60)
@@ -63,6 +64,16 @@ def test_tensorflow_runs_in_its_own_environment(start, script):
     command = [str(SCRIPTS / script), f"{OPTIONS[script]}tensorflow", "--seed", "1"]
     status, process, own_process, arguments = start(*command)
     assert (status, own_process, arguments) == (7, process, command)
+
+
+def test_its_own_cuda_libraries_come_before_those_of_a_module(start, prefix, tmp_path):
+    own = prefix / "tensorflow" / "lib" / "python3.11" / "site-packages" / "nvidia" / "x" / "lib"
+    own.mkdir(parents=True, exist_ok=True)
+    command = (str(SCRIPTS / "train.py"), "framework=tensorflow")
+    start(*command, LD_LIBRARY_PATH="/opt/cuda/lib")
+    assert (tmp_path / "libraries").read_text() == f"{own}:/opt/cuda/lib\n"
+    start(*command)
+    assert (tmp_path / "libraries").read_text() == "\n"
 
 
 @pytest.mark.parametrize("script", OPTIONS)

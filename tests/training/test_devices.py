@@ -233,6 +233,28 @@ def test_a_gpu_that_the_framework_cannot_use_is_one_warning_and_given_back(
     assert "make .venv GPU=yes" in lease.note and "\n" not in lease.note
 
 
+@pytest.mark.parametrize(
+    ("driver", "variable", "cure"),
+    [
+        ("550.54.15", "HOME", "its driver is 550.54.15, and 580 or newer is needed"),
+        ("580.95.05", "APPTAINER_CONTAINER", "--apptainer-args=--nv"),
+        ("580.95.05", "HOME", "make .venv"),
+        (None, "HOME", "make .venv"),
+    ],
+)
+def test_the_cure_for_a_gpu_that_cannot_be_used_is_that_of_the_cause(
+    here, monkeypatch, driver, variable, cure
+):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4")
+    monkeypatch.setenv(variable, "x")
+    monkeypatch.setattr("twinbench.training.gpus.driver_version", lambda: driver)
+    with devices.leased("auto", system=here) as lease:
+        devices.check(lease, "auto", "cpu")
+    assert cure in lease.note
+    with devices.leased("gpu", system=here) as lease, pytest.raises(InputError, match=cure):
+        devices.check(lease, "gpu", "cpu")
+
+
 @pytest.mark.parametrize("code", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
 def test_without_locks_in_the_temporary_folder_one_warning_says_so(here, monkeypatch, caplog, code):
     def refuse(*arguments):

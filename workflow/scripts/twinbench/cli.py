@@ -29,6 +29,8 @@ _ADVICE = {
 }
 # Libraries that warn of what is no fault: fonts being cached, a function being traced again.
 _CHATTY = ("matplotlib.font_manager", "tensorflow")
+_MEMORY_ERRORS = {"MemoryError", "OutOfMemoryError", "ResourceExhaustedError"}
+_MEMORY_TEXT = re.compile("cannot allocate memory|out of memory|alloc_failed", re.I)
 _NO_MEMORY = (
     "memory ran out: lower training.batch_size, run fewer jobs at once (--resources mem_mb=..., on a "
     "GPU training.jobs_per_gpu), or use a machine with more memory, then start again"
@@ -93,14 +95,18 @@ def _system_error(error: Exception) -> int:
     return int(named[1]) if named else getattr(error, "errno", None) or 0
 
 
-def _out_of_memory(error: Exception) -> bool:
-    """Whether memory ran out: for Python, NumPy or Arrow, for torch on a GPU or TensorFlow, or for torch
-    on a CPU, which has no class for that."""
-    names = {kind.__name__ for kind in type(error).__mro__}
-    return (
-        bool(names & {"MemoryError", "OutOfMemoryError", "ResourceExhaustedError"})
-        or "cannot allocate memory" in str(error).lower()
-    )
+def _out_of_memory(error: BaseException | None) -> bool:
+    """Whether memory ran out, in this error or in one that it came from.
+
+    Python, NumPy, Arrow, TensorFlow and torch have classes for that, but torch's on a CPU, CUDA's own
+    and cuBLAS' say so in their text alone.
+    """
+    while error is not None:
+        names = {kind.__name__ for kind in type(error).__mro__}
+        if names & _MEMORY_ERRORS or _MEMORY_TEXT.search(str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _in_one_line(text: str) -> str:

@@ -23,6 +23,10 @@ def enter(option: str) -> None:
     python = Path(sys.prefix, backend, "bin", "python")
     # Not for "" or ".", which would lead to this interpreter again, without end.
     if backend.isidentifier() and python.exists():
+        if before := os.environ.get("LD_LIBRARY_PATH"):
+            # Its own CUDA libraries first: a CUDA that a cluster's module has loaded is another version.
+            own = map(str, python.parents[1].glob("lib/python3*/site-packages/nvidia/*/lib"))
+            os.environ["LD_LIBRARY_PATH"] = os.pathsep.join([*sorted(own), before])
         os.execv(python, [str(python), *sys.orig_argv[1:]])
 
 

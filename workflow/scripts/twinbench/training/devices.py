@@ -24,6 +24,7 @@ _VISIBLE = "CUDA_VISIBLE_DEVICES"
 # As nvidia-smi counts. By default CUDA's device 0 is the fastest one.
 _ORDER = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 _SECONDS_BETWEEN_ATTEMPTS = 1.0
+_OLDEST_DRIVER = 580  # of CUDA 13, for PyTorch; TensorFlow needs 525 (docs/clusters.md#gpus)
 
 
 class Lease:
@@ -79,10 +80,21 @@ def check(lease: Lease, wanted: str, device: str) -> None:
     if wanted == "gpu":
         raise InputError(
             "training.device: gpu was requested, but the framework cannot use it; "
-            f"{recorded.GPU_CURE}, or set auto or cpu"
+            f"{_cure()}, or set auto or cpu"
         )
-    lease.note = f"{recorded.NO_GPU} {recorded.GPU_CURE}"
+    lease.note = f"{recorded.NO_GPU} {_cure()}"
     log.warning("%s", lease.note)
+
+
+def _cure() -> str:
+    """What makes the GPU usable."""
+    driver = gpus.driver_version() or ""
+    version = re.match(r"\d+", driver)
+    if version and int(version[0]) < _OLDEST_DRIVER:
+        return recorded.OLD_DRIVER.format(driver=driver, oldest=_OLDEST_DRIVER)
+    if {"APPTAINER_CONTAINER", "SINGULARITY_CONTAINER"} & os.environ.keys():
+        return recorded.NO_NV
+    return recorded.GPU_CURE
 
 
 @contextmanager

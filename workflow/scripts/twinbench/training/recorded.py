@@ -52,4 +52,6 @@ NO_GPU = translatable("there is a GPU, but the framework cannot use it, so this 
 GPU_CURE = translatable(
     "run `make .venv` on this machine, or `make .venv GPU=yes` (see docs/clusters.md#gpus)"
 )
-CONDITIONS = (CHANGED, NO_GPU, GPU_CURE)
+OLD_DRIVER = translatable("its driver is {driver}, and {oldest} or newer is needed")
+NO_NV = translatable("start with --apptainer-args=--nv, which gives containers the GPU")
+CONDITIONS = (CHANGED, NO_GPU, GPU_CURE, OLD_DRIVER, NO_NV)
