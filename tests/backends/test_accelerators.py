@@ -1,11 +1,15 @@
 """What each framework says of the GPU that it computes on."""
 
-from importlib import import_module
+import subprocess
+import sys
+import sysconfig
+from importlib import import_module, metadata
+from pathlib import Path
 
 import pytest
-from support import make_job
-from twinbench.backends.pytorch.accelerator import dotted
+from support import SCRIPTS, make_job
 from twinbench.config.study import BACKENDS
+from twinbench.provenance import dotted
 
 
 @pytest.mark.parametrize("framework", BACKENDS)
@@ -24,3 +28,26 @@ def test_the_accelerator_is_what_the_backend_computes_on(framework):
 )
 def test_cudnns_version_is_told_with_dots(version, expected):
     assert dotted(version) == expected
+
+
+# Loads the libraries as TensorFlow does, then asks them by their names.
+ASKING = """
+import ctypes, sys
+sys.path.insert(0, sys.argv[1])
+from twinbench.backends.tensorflow.accelerator import cuda_version, cudnn_version
+assert cuda_version("libcudart.so.99") is None and cudnn_version("libcudnn.so.99") is None
+loaded = [ctypes.CDLL(path) for path in sys.argv[2:]]
+print(cuda_version("libcudart.so.13"), cudnn_version("libcudnn.so.9"))
+"""
+
+
+def test_the_versions_of_cuda_and_cudnn_are_those_of_the_loaded_libraries():
+    """Here PyTorch's, which need no GPU to say what they are."""
+    folder = Path(sysconfig.get_path("platlib"), "nvidia")
+    libraries = [
+        next(folder.glob(f"*/lib/{name}")) for name in ("libcudart.so.13", "libcudnn.so.9")
+    ]
+    command = [sys.executable, "-c", ASKING, SCRIPTS, *libraries]
+    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    wanted = [metadata.version(f"nvidia-{name}") for name in ("cuda-runtime", "cudnn-cu13")]
+    assert [each.split(".")[:2] for each in found] == [each.split(".")[:2] for each in wanted]

@@ -12,13 +12,21 @@ from twinbench.files import checksum
 @dataclass(frozen=True)
 class Accelerator:
     """A GPU as a framework uses it: its name, such as NVIDIA A100-PCIE-40GB, its compute capability,
-    such as 8.0, and the versions of CUDA and cuDNN as the framework names them.
+    such as 8.0, and the versions of the CUDA and cuDNN that the framework uses.
     """
 
     name: str
     compute_capability: str | None
     cuda: str | None
     cudnn: str | None
+
+
+def dotted(version: int | None) -> str | None:
+    """cuDNN's version, which it gives as one number: 91002 is 9.10.2, and 8902, before 9, 8.9.2."""
+    if version is None:
+        return None
+    major, rest = divmod(version, 10_000 if version >= 90_000 else 1000)
+    return f"{major}.{rest // 100}.{rest % 100}"
 
 
 def git_state(folder: Path) -> dict:

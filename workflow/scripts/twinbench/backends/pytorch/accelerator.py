@@ -2,7 +2,7 @@
 
 import torch
 
-from twinbench.provenance import Accelerator
+from twinbench.provenance import Accelerator, dotted
 
 
 def accelerator() -> Accelerator | None:
@@ -16,11 +16,3 @@ def accelerator() -> Accelerator | None:
         cuda=torch.version.cuda,
         cudnn=dotted(torch.backends.cudnn.version()),
     )
-
-
-def dotted(version: int | None) -> str | None:
-    """cuDNN's version, which it gives as one number: 91002 is 9.10.2, and 8902, before 9, 8.9.2."""
-    if version is None:
-        return None
-    major, rest = divmod(version, 10_000 if version >= 90_000 else 1000)
-    return f"{major}.{rest // 100}.{rest % 100}"
