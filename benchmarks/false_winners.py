@@ -16,7 +16,7 @@ from measuring import ROOT  # also finds the package
 from scipy import stats
 from twinbench.analysis.comparisons import Comparison, Run, compare_runs
 from twinbench.analysis.reading import Dataset, InitialWeights, Provenance
-from twinbench.analysis.spread import DEFAULT_SETTINGS
+from twinbench.analysis.spread import DEFAULT_SETTINGS, SHORT_TRAININGS
 
 DOCUMENT = ROOT / "docs" / "statistics.md"
 START, END = "<!-- simulation -->\n", "<!-- /simulation -->"
@@ -178,14 +178,15 @@ def tables(studies: int) -> Iterator[str]:
         yield row(f"{sigma}", [counts[v, seeds] for v in ("a", "covered") for seeds in SEEDS])
     yield "\n**Equally accurate methods that err on other images** (a third of the images are difficult"
     yield "for one method and not for the other), and two networks in short trainings, where the assumed"
-    yield "spread is 1.1: false winners, and the true difference in the interval:\n"
+    short = round(100 * SHORT_TRAININGS.std, 2)
+    yield f"spread is {short}: false winners, and the true difference in the interval:\n"
     yield from head(
         "study", "true spread", *counted, *(f"in the interval, {name}" for name in counted)
     )
     for name, sigma, own, runs in (
         ("other images", 0.1, 1 / 3, TWINS),
         ("other images", 0.5, 1 / 3, TWINS),
-        ("two networks, short", 1.1, 0.0, NETWORKS),
+        ("two networks, short", short, 0.0, NETWORKS),
     ):
         counts = different_methods(sigma, 0, studies, runs, own)
         winners = [counts["a", seeds] + counts["b", seeds] for seeds in SEEDS]

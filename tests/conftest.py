@@ -11,8 +11,8 @@ import pytest
 from support import SCRIPTS, TINY, TINY_RESIZABLE
 from twinbench.networks.architectures import ARCHITECTURES
 
-# Tests need no GPU, and compare the frameworks on the processor where there is one.
-os.environ["CUDA_VISIBLE_DEVICES"] = ""
+# On a machine with a GPU too the tests run on the processor, unless this variable says otherwise.
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 
 @pytest.fixture

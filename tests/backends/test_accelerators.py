@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support import SCRIPTS, make_job
 from twinbench.config.study import BACKENDS
-from twinbench.provenance import dotted
+from twinbench.provenance import dotted_cuda, dotted_cudnn
 
 
 @pytest.mark.parametrize("framework", BACKENDS)
@@ -27,7 +27,14 @@ def test_the_accelerator_is_what_the_backend_computes_on(framework):
     [(None, None), (8902, "8.9.2"), (90100, "9.1.0"), (91002, "9.10.2"), (92400, "9.24.0")],
 )
 def test_cudnns_version_is_told_with_dots(version, expected):
-    assert dotted(version) == expected
+    assert dotted_cudnn(version) == expected
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"), [(11080, "11.8"), (12090, "12.9"), (13000, "13.0")]
+)
+def test_cudas_version_is_told_with_dots(version, expected):
+    assert dotted_cuda(version) == expected
 
 
 # Loads the libraries as TensorFlow does, then asks them by their names.

@@ -253,16 +253,20 @@ def test_with_native_runs_the_effect_of_the_defaults_is_reported(tmp_path):
     assert len(found.default_gaps) == 1
 
 
-def test_networks_of_other_weights_are_not_numbered_in_the_table_of_the_defaults(tmp_path):
-    native = {**SETTINGS, "protocol": "native"}
+def test_networks_alike_but_for_settings_are_numbered_in_the_table_of_the_defaults(tmp_path):
+    kinds = [("none", 0.001), ("none", 0.01), ("imagenet", 0.001)]
     runs = {
-        f"{name}-{weights}-{protocol}": replace(run, weights=weights, settings=settings)
+        f"{name}-{weights}-{rate:g}-{protocol}": replace(
+            run,
+            weights=weights,
+            settings={**SETTINGS, "learning_rate": rate, "protocol": protocol},
+        )
         for name, run in TWINS.items()
-        for weights in ("none", "imagenet")
-        for protocol, settings in (("same", SETTINGS), ("own", native))
+        for weights, rate in kinds
+        for protocol in ("harmonised", "native")
     }
     rows = table(default_gaps(evidence(FakeStudy(tmp_path, runs, images=200))), "defaults")
-    assert len(rows) == 2 and not any("(" in row[0] for row in rows)
+    assert [row[0].partition(" (")[2] for row in rows] == ["1)", "2)", ""]
 
 
 # --- Flaws -------------------------------------------------------------------------------------

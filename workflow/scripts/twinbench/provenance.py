@@ -21,7 +21,13 @@ class Accelerator:
     cudnn: str | None
 
 
-def dotted(version: int | None) -> str | None:
+def dotted_cuda(version: int) -> str:
+    """CUDA's version, which it gives as one number: 12090 is 12.9."""
+    major, rest = divmod(version, 1000)
+    return f"{major}.{rest // 10}"
+
+
+def dotted_cudnn(version: int | None) -> str | None:
     """cuDNN's version, which it gives as one number: 91002 is 9.10.2, and 8902, before 9, 8.9.2."""
     if version is None:
         return None

@@ -2,7 +2,7 @@
 
 import torch
 
-from twinbench.provenance import Accelerator, dotted
+from twinbench.provenance import Accelerator, dotted_cudnn
 
 
 def accelerator() -> Accelerator | None:
@@ -14,5 +14,5 @@ def accelerator() -> Accelerator | None:
         name=torch.cuda.get_device_name(),
         compute_capability=f"{major}.{minor}",
         cuda=torch.version.cuda,
-        cudnn=dotted(torch.backends.cudnn.version()),
+        cudnn=dotted_cudnn(torch.backends.cudnn.version()),
     )

@@ -233,9 +233,8 @@ def _from_torch(tensor: torch.Tensor, flattened: tuple[int, ...] | None) -> np.n
     value = tensor.detach().cpu()
     if value.ndim == 4:
         return value.permute(2, 3, 1, 0).numpy()
-    value = (
-        value.t().contiguous()
-    )  # in torch, which transposes large matrices several times as fast
+    # In torch, which transposes large matrices several times as fast as NumPy.
+    value = value.t().contiguous()
     if flattened:
         height, width, channels = flattened
         value = value.view(channels, height * width, -1).transpose(0, 1)

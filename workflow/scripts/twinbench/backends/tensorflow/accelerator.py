@@ -4,7 +4,7 @@ import ctypes
 
 import tensorflow as tf
 
-from twinbench.provenance import Accelerator, dotted
+from twinbench.provenance import Accelerator, dotted_cuda, dotted_cudnn
 
 
 def accelerator() -> Accelerator | None:
@@ -31,7 +31,7 @@ def cuda_version(name: str) -> str | None:
     version, library = ctypes.c_int(), _library(name)
     if library is None or library.cudaRuntimeGetVersion(ctypes.byref(version)) != 0:
         return None
-    return f"{version.value // 1000}.{version.value % 1000 // 10}"
+    return dotted_cuda(version.value)
 
 
 def cudnn_version(name: str) -> str | None:
@@ -40,7 +40,7 @@ def cudnn_version(name: str) -> str | None:
     if library is None:
         return None
     library.cudnnGetVersion.restype = ctypes.c_size_t
-    return dotted(library.cudnnGetVersion())
+    return dotted_cudnn(library.cudnnGetVersion())
 
 
 def _major(version: str | None) -> str:
