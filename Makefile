@@ -90,7 +90,7 @@ format: .venv/installed-dev  ## fixes formatting
 	ruff format . && ruff check --fix . && snakefmt Snakefile workflow
 
 generate: .venv/installed  ## the config's schema, the table of its keys, the texts to translate, the list of the workflow's files, the pages' numbers
-	PYTHONPATH=workflow/scripts python -m twinbench.config.schema workflow/schemas/config.schema.yaml config/README.md
+	PYTHONPATH=workflow/scripts python -m twinbench.config.schema workflow/schemas/config.schema.yaml
 	PYTHONPATH=workflow/scripts python -m twinbench.catalogue workflow/report/es.po
 	git ls-files --cached --others --exclude-standard 'workflow/scripts/*.py' workflow/report 'envs/*.yaml' | LC_ALL=C sort > workflow/files.txt
 	PYTHONPATH=workflow/scripts python docs/generate.py

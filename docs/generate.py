@@ -16,6 +16,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 import yaml
+from twinbench.config.schema import key_table
 from twinbench.language import Language
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -385,6 +386,7 @@ def draw() -> None:
 PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"example": example, "rules": rules},
     "docs/results.md": {"results": results},
+    "config/README.md": {"keys": key_table},
 }
 
 

@@ -150,6 +150,7 @@ def _history(run: FakeRun, seed: int) -> pd.DataFrame:
         {
             "epoch": epochs,
             "phase": "all",
+            "input_size": 32,
             "seconds": seconds,
             "images_per_second": 45000 / seconds,
             "learning_rate": 0.001,

@@ -98,6 +98,17 @@ def test_models_that_began_with_other_weights_are_named(tmp_path):
     assert "b/seed-2/provenance.json: weights.sha256 is " in message and "cd" * 32 in message
 
 
+def test_seeds_of_a_run_that_began_with_other_files_of_ones_own_are_named(tmp_path):
+    fake = FakeStudy(tmp_path, RUNS, seeds=[1, 2])
+    own = {"weights": "file", "weights_file": "own.pt"}
+    runs = fake.settings.runs | {"b": fake.settings.runs["b"].model_copy(update=own)}
+    fake.settings = fake.settings.model_copy(update={"runs": runs})
+    for seed, sha256 in ((1, "ab" * 32), (2, "cd" * 32)):
+        own = {"source": "file", "file": "own.pt", "sha256": sha256}
+        fake.edit_provenance("b", seed, weights=own)
+    assert "weights.sha256 is " in refused(fake)
+
+
 @pytest.mark.parametrize("script", ["evaluate_runs.py", "compare_runs.py"])
 def test_the_analysis_ends_before_it_writes_anything(tmp_path, script):
     fake = FakeStudy(tmp_path, RUNS)

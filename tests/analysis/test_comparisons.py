@@ -203,3 +203,25 @@ def test_the_default_study_has_one_planned_contrast_and_five_confounded_pairs(tm
     assert [(pair.run_a, pair.run_b) for pair in planned] == [
         ("pytorch-scratch", "tensorflow-scratch")
     ]
+
+
+OWN = {"source": "file", "file": "model.pt", "sha256": "ab" * 32}
+
+
+@pytest.mark.parametrize(
+    ("change", "factor"),
+    [
+        ({"sha256": "cd" * 32}, "weights"),  # two files of one name
+        ({"file": "moved.pt"}, ""),
+    ],
+)
+def test_own_weights_are_told_apart_by_their_content(tmp_path, change, factor):
+    fake = FakeStudy(tmp_path, {"a": A, "b": replace(A, noise=3)})
+    runs = {}
+    for name, weights in (("a", OWN), ("b", OWN | change)):
+        fake.edit_provenance(name, weights=weights)
+        own = {"weights": "file", "weights_file": weights["file"]}
+        runs[name] = fake.settings.runs[name].model_copy(update=own)
+    fake.settings = fake.settings.model_copy(update={"runs": runs})
+    (pair,) = comparisons.compare(fake.models, 0.01)
+    assert pair.factors == factor and pair.planned

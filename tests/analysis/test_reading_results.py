@@ -26,12 +26,9 @@ def test_the_order_of_the_prediction_rows_does_not_matter(tmp_path):
     assert metrics.evaluate(fake.models).equals(before)
 
 
-def test_a_history_may_lack_phases_and_image_sizes_but_nothing_else(tmp_path):
+def test_a_history_has_all_columns(tmp_path):
     path = FakeStudy(tmp_path, RUNS).folder("a") / "history.csv"
-    history = pd.read_csv(path)
-    history.drop(columns="phase").to_csv(path, index=False)
-    assert "phase" not in read_history(path, 8) and len(read_history(path, 8)) == len(history)
-    history.drop(columns="seconds").to_csv(path, index=False)
+    pd.read_csv(path).drop(columns="seconds").to_csv(path, index=False)
     with pytest.raises(InputError) as error:
         read_history(path, 8)
     assert f"{path}: column seconds is missing; delete it" in str(error.value)

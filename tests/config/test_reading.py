@@ -11,7 +11,7 @@ from support import ROOT
 from twinbench.config import messages
 from twinbench.config.messages import suggestion
 from twinbench.config.models import Config
-from twinbench.config.reading import check_file, check_merging, read
+from twinbench.config.reading import check_file, merged_files, read
 from twinbench.errors import InputError
 
 RUN = {"framework": "pytorch", "model": "vgg16", "weights": "none"}
@@ -142,8 +142,8 @@ MISTAKES = [
     ({"report.title": False}, "report.title", ["False is a truth value", NOT_TEXT]),
     ({"report.title": ["a"]}, "report.title", ["a list instead of text"]),
     ({"dataset.sha256": "12"}, "dataset.sha256", ["64 hexadecimal digits"]),
-    ({"dataset.url": "ftp://host"}, "dataset.url", ["'ftp://host'", "http:// or https://"]),
-    ({"dataset.url": ["https://a", "b"]}, "dataset.url", ["'b'", "http:// or https://"]),
+    ({"dataset.url": "ftp://host"}, "dataset.url.0", ["'ftp://host'", "http:// or https://"]),
+    ({"dataset.url": ["https://a", "b"]}, "dataset.url.1", ["'b'", "http:// or https://"]),
     ({"dataset.url": []}, "dataset.url", ["empty"]),
     ({"dataset.url": 5}, "dataset.url.0", ["5 is a number", NOT_TEXT]),
     ({"dataset.limit": 3}, "dataset.limit", ["at least 20"]),
@@ -412,12 +412,19 @@ def test_an_overlay_that_empties_a_mapping_is_refused_since_merging_keeps_it(
     )
     other.write_text(overlay)
     with pytest.raises(InputError) as error:
-        check_merging([base, other])
+        merged_files([base, other])
     assert str(error.value).startswith(f"{other}: {key}: an empty mapping removes nothing")
-    check_merging([other, base])  # here it is what it says
+    merged_files([other, base])  # here it is what it says
+
+
+def test_a_json_file_indented_by_tabs_is_read_like_any_other(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text('{\n\t"study": "tabs",\n\t"training": {"learning_rate": 1e-3}\n}')
+    check_file(path)
+    assert merged_files([path]) == {"study": "tabs", "training": {"learning_rate": 0.001}}
 
 
 def test_every_shipped_overlay_merges():
     for path in (ROOT / "config").rglob("*.yaml"):
         if path.name not in ("config.yaml", "reference.yaml"):
-            check_merging([ROOT / "config" / "config.yaml", path])
+            merged_files([ROOT / "config" / "config.yaml", path])

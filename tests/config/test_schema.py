@@ -9,10 +9,9 @@ from example_config import CONFIG, OVERLAYS, ROOT, changed, shipped
 from jsonschema import Draft202012Validator
 from snakemake.utils import update_config
 from twinbench.config.models import Config, Run
-from twinbench.config.schema import schema_text, with_table
+from twinbench.config.schema import schema_text
 from twinbench.config.study import BACKENDS
 from twinbench.config.training import Training
-from twinbench.errors import InputError
 from twinbench.networks.architectures import ARCHITECTURES
 
 SCHEMA_FILE = ROOT / "workflow" / "schemas" / "config.schema.yaml"
@@ -27,32 +26,14 @@ def validator() -> Draft202012Validator:
 
 
 def test_the_committed_schema_is_in_step_with_the_models():
-    assert SCHEMA_FILE.read_text(encoding="utf-8") == schema_text(), "run `make schema`"
+    assert SCHEMA_FILE.read_text(encoding="utf-8") == schema_text(), "run `make generate`"
 
 
-def test_the_committed_table_of_keys_is_in_step_with_the_models():
-    text = README.read_text(encoding="utf-8")
-    assert text == with_table(text), "run `make schema`"
-
-
-def test_the_command_writes_both_files(tmp_path):
-    schema, readme = tmp_path / "schema.yaml", tmp_path / "README.md"
-    readme.write_text("before\n<!-- keys -->\nold\n<!-- /keys -->\nafter\n")
-    command = [sys.executable, "-m", "twinbench.config.schema", str(schema), str(readme)]
+def test_the_command_writes_the_schema(tmp_path):
+    schema = tmp_path / "schema.yaml"
+    command = [sys.executable, "-m", "twinbench.config.schema", str(schema)]
     subprocess.run(command, check=True, cwd=ROOT / "workflow" / "scripts")
     assert schema.read_text(encoding="utf-8") == schema_text()
-    lines = readme.read_text(encoding="utf-8").splitlines()
-    assert (lines[0], lines[-1]) == ("before", "after")
-    assert "old" not in lines
-    assert any(line.startswith("| `training.epochs` | `10` | ") for line in lines)
-
-
-@pytest.mark.parametrize(
-    "text", ["", "<!-- keys -->\n", "<!-- /keys -->", "<!-- /keys --><!-- keys -->\n"]
-)
-def test_a_readme_without_the_markers_is_refused(text):
-    with pytest.raises(InputError, match="keys"):
-        with_table(text)
 
 
 def test_the_table_has_every_key_once():

@@ -47,7 +47,7 @@ def report(tmp_path_factory) -> Path:
     shared = ["equivalence_margin=0.01", "language=en"]
     texts = ["study=fake", "title=1 | 2 <b>", "introduction=Está *bien*. <i>no</i>"]
     texts += ["archive_sha256=null", "official_archive=false"]
-    figures = {name: files[name] for name in ("metrics", "comparisons", "parity", "figures")}
+    figures = {name: files[name] for name in ("metrics", "comparisons", "figures")}
     page = folder / "report.html"
     step("evaluate_runs.py", output=files["metrics"], log=folder / "evaluate.log")
     step("compare_runs.py", shared[0], output=files["comparisons"])

@@ -306,7 +306,7 @@ def test_the_figures_leave_no_english(tmp_path, name):
         images = np.zeros((len(ids), 32, 32, 3), np.uint8)
         names = list(found.results.class_names)
         split = Split(images, found.results.labels, ids, names, np.zeros(3), np.ones(3))
-        data = FigureData(found.results, 0.01, found.reference, found.parity, split)
+        data = FigureData(found.results, 0.01, found.reference, split)
         with plotting.styled():
             texts[code] = {
                 name: [text.get_text() for text in draw().findobj(Text)]

@@ -11,7 +11,7 @@ from twinbench.analysis import comparisons, metrics, study_results, tables
 from twinbench.analysis.reference import Reference, read_reference
 from twinbench.language import Language
 from twinbench.report import answer, appendices, mistakes, outcomes, render, repeat, reported
-from twinbench.report.blocks import Block, Bullets, Cell, Folded, Report, Table, Text
+from twinbench.report.blocks import Block, Bullets, Cell, Code, Folded, Report, Table, Text
 from twinbench.report.caveats import applying
 from twinbench.report.contents import report
 from twinbench.report.contrasts import contrasts, default_gaps, settling, single_seeds
@@ -129,6 +129,26 @@ def test_what_the_runs_cannot_tell_is_not_answered(tmp_path):
         first,
     )
     assert second.startswith("**PyTorch or TensorFlow?** Open")
+
+
+def test_the_parts_of_an_answer_add_up_however_many_win(tmp_path):
+    runs = {
+        f"run-{n}": FakeRun(
+            noise=n, accuracy=0.3 + 0.06 * n, settings={**SETTINGS, "epochs": n + 3}
+        )
+        for n in range(8)
+    }
+    first, *_ = answer.answer(evidence(FakeStudy(tmp_path, runs)))
+    total, *parts = map(int, re.findall(r"\d+", first))
+    assert "have a winner" in first and total == sum(parts) == 28
+
+
+def test_a_tie_has_no_better_side(tmp_path):
+    runs = {**TWINS, "keras": replace(TWINS["keras"], noise=TWINS["torch"].noise)}
+    first, *_ = answer.answer(evidence(FakeStudy(tmp_path, runs)))
+    assert first == (
+        "**PyTorch or TensorFlow?** Open: no difference was seen, but other trainings could show one."
+    )
 
 
 def test_pretrained_networks_without_a_control_are_no_collapse(tmp_path):
@@ -326,8 +346,8 @@ def test_an_end_of_an_interval_near_zero_shows_its_side(tmp_path):
 def test_collapsed_runs_are_compared_nowhere(tmp_path):
     runs = {**TWINS, "stuck": replace(TWINS["torch"], collapsed=True, weights="imagenet")}
     found = contrasts(evidence(FakeStudy(tmp_path, runs)))
-    stuck = [row for row in table(found, "contrasts") if "ImageNet" in row[0]]
-    assert [row[1:] for row in stuck] == [["-", "-", "-", "not compared: collapsed"]]
+    assert len(table(found, "contrasts")) == 1
+    assert "1 contrast with a collapsed run is left out" in words(found)
     assert not any(isinstance(block, Folded) and "pair" in block.summary for block in found)
 
 
@@ -406,6 +426,32 @@ def test_synthetic_images_are_never_taken_for_cifar10(tmp_path):
     assert "synthetic images" in applying(found)
     assert answer.badges(found)[0].text == "synthetic images, not CIFAR-10"
     assert "cannot be compared" not in words(reported.reported(found))  # no run is in the reference
+
+
+@pytest.mark.parametrize(
+    ("source", "official", "said"),
+    [
+        ("cifar10", True, None),
+        ("cifar10", False, "**The archive is not the official one**"),
+        ("synthetic", False, "**The images are others**"),
+    ],
+)
+def test_reported_results_of_perhaps_other_images_are_said_to_be(tmp_path, source, official, said):
+    fake = FakeStudy(tmp_path, images=100)
+    for run in FOUR:
+        fake.edit_provenance(run, dataset={**DATASET, "source": source})
+    found = words(reported.reported(evidence(fake, settings={"official_archive": official})))
+    assert said in found if said else "archive" not in found
+    assert ("makes gaps of up to" in found) == (source == "cifar10")
+
+
+def test_the_command_to_repeat_it_names_the_commit_if_it_is_one(tmp_path):
+    fake = FakeStudy(tmp_path, TWINS, images=100)
+    (block, *_) = [b for b in repeat.repeat(evidence(fake)) if isinstance(b, Code)]
+    assert block.text.startswith("git checkout 0123456789abcdef\n")
+    fake.edit_provenance("keras", git={"commit": "fedc", "dirty": False})
+    (block, *_) = [b for b in repeat.repeat(evidence(fake)) if isinstance(b, Code)]
+    assert "git checkout" not in block.text
 
 
 def test_a_limit_of_images_is_named(tmp_path):

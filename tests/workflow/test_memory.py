@@ -16,7 +16,6 @@ ASKING = ("--set-resources", f"train_pytorch:mem_mb={MORE_THAN_ANY}")
     [
         ((), memory_mb()),
         (("--resources", "gpu=4"), memory_mb()),
-        (("--profile", "profiles/gpu"), memory_mb()),
         (("--resources", "mem_mb=5000"), 5000),
         (("--resources", "mem=5GB", "gpu=4"), 5000),
         (("--profile", "profiles/slurm"), MORE_THAN_ANY),

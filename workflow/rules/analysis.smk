@@ -23,15 +23,18 @@ TEXTS = {
 # With one framework alone there is nothing to compare it with.
 SUITE, AUDIT = PARITY_TABLES if len(STUDY.frameworks) > 1 else ([], [])
 REFERENCE = local(users_file(REPORT.reference)) if REPORT.reference else []
+TRAINED = {
+    "predictions": run_files("predictions.parquet"),
+    "histories": run_files("history.csv"),
+    "provenances": run_files("provenance.json"),
+}
 REPORT_FILES = ["report.html", "report.md", "settings.md"] + ["parity.md"] * bool(SUITE)
 
 
 rule evaluate_runs:
     input:
+        **TRAINED,
         code=code("evaluate_runs.py", environment="analysis"),
-        predictions=run_files("predictions.parquet"),
-        histories=run_files("history.csv"),
-        provenances=run_files("provenance.json"),
     output:
         report(
             f"{STUDY.folder}/metrics.csv",
@@ -59,10 +62,8 @@ rule evaluate_runs:
 
 rule compare_runs:
     input:
+        **TRAINED,
         code=code("compare_runs.py", environment="analysis"),
-        predictions=run_files("predictions.parquet"),
-        histories=run_files("history.csv"),
-        provenances=run_files("provenance.json"),
     output:
         report(
             f"{STUDY.folder}/comparisons.csv",
@@ -90,16 +91,13 @@ rule compare_runs:
 
 rule plot_figures:
     input:
+        **TRAINED,
         code=code("plot_figures.py", environment="analysis"),
         metrics=f"{STUDY.folder}/metrics.csv",
         comparisons=f"{STUDY.folder}/comparisons.csv",
-        suite=SUITE,
         reference=REFERENCE,
         catalogue=CATALOGUE,
         split=f"{STUDY.data_folder}/test.safetensors" if REPORT.pictures else [],
-        predictions=run_files("predictions.parquet"),
-        histories=run_files("history.csv"),
-        provenances=run_files("provenance.json"),
     output:
         # Which figures there are depends on the results.
         report(
@@ -124,13 +122,14 @@ rule plot_figures:
         "Plotting the figures"
     shell:
         'python {input.code[0]:q} {params:q} --directory "$(dirname {input.metrics:q})"/runs'
-        " --metrics {input.metrics:q} --comparisons {input.comparisons:q} --parity {input.suite:q}"
+        " --metrics {input.metrics:q} --comparisons {input.comparisons:q}"
         " --reference {input.reference:q} --catalogue {input.catalogue:q} --split {input.split:q}"
         " --figures {output:q} --log {log:q}"
 
 
 rule write_report:
     input:
+        **TRAINED,
         code=code("write_report.py", environment="analysis"),
         templates=[
             local(str(WORKFLOW / "report" / name))
@@ -144,9 +143,6 @@ rule write_report:
         suite=SUITE,
         audit=AUDIT,
         statistics=f"{STUDY.data_folder}/statistics.json",
-        predictions=run_files("predictions.parquet"),
-        histories=run_files("history.csv"),
-        provenances=run_files("provenance.json"),
     output:
         report=report(
             f"{STUDY.folder}/report.html",

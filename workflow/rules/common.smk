@@ -23,10 +23,7 @@ def workflow_folder():
         for name in files.read_text(encoding="utf-8").splitlines():
             workflow.source_path(f"../../{name}")
         return files.parent
-    folder = rules.parents[1]
-    return (
-        folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
-    )
+    return Path(inside(rules.parents[1]))
 
 
 def inside(path):
@@ -103,14 +100,9 @@ def code(script, *modules, environment=None):
     `modules` are imported by name at run time. With `environment`, a file of envs/, another version of a
     library counts as other code. The files stay local where results go to a storage.
     """
-    folder = SCRIPTS.absolute()
-    found = [
-        path.relative_to(folder) for path in imported_files(folder / script, *modules)
-    ]
-    files = [
-        SCRIPTS / script,
-        *(SCRIPTS / path for path in found if str(path) != script),
-    ]
+    entry = SCRIPTS / script
+    files = [entry]
+    files += [path for path in imported_files(entry, *modules) if path != entry]
     if environment:
         files.append(ENVIRONMENTS / f"{environment}.yaml")
     return [local(str(path)) for path in files]
@@ -231,16 +223,6 @@ def cores_for_each(jobs):
         return max(1, workflow.cores // max(1, jobs))
     except WorkflowError:
         return 1
-
-
-def published_by(backend):
-    """The networks whose weights a backend's library publishes, as a pattern for a wildcard."""
-    published = {
-        name: network.published.backend
-        for name, network in ARCHITECTURES.items()
-        if network.published
-    }
-    return "|".join(name for name, by in published.items() if by == backend) or "$^"
 
 
 def library_file(model, weights_id):

@@ -2,14 +2,16 @@
 # and from that the framework-free weights with which either framework starts.
 
 
-# The backends whose libraries publish weights: they read and write these files.
-PUBLISHERS = sorted(
-    {
-        network.published.backend
-        for network in ARCHITECTURES.values()
-        if network.published
-    }
-)
+# The backends whose libraries publish weights, which read and write these files, and of which networks.
+PUBLISHED = {
+    backend: [
+        name
+        for name, network in ARCHITECTURES.items()
+        if network.published and network.published.backend == backend
+    ]
+    for backend in BACKENDS
+}
+PUBLISHERS = [backend for backend, networks in PUBLISHED.items() if networks]
 SYNTHETIC = STUDY.config.weights.synthetic
 PRETRAINED_HERE = {
     STUDY.model(run) for run in STUDY.runs if STUDY.weights(run).source == "synthetic"
@@ -71,7 +73,7 @@ for BACKEND in PUBLISHERS:
         log:
             "results/weights/logs/pretrain_weights-{model}-{digest}.{suffix}.log",
         wildcard_constraints:
-            model=published_by(BACKEND),
+            model="|".join(PUBLISHED[BACKEND]),
         priority: 1  # the pretrained runs wait for these
         conda:
             f"../../envs/{BACKEND}.yaml"
@@ -110,7 +112,7 @@ for BACKEND in PUBLISHERS:
         log:
             "results/weights/logs/import_weights-{model}-{weights_id}.log",
         wildcard_constraints:
-            model=published_by(BACKEND),
+            model="|".join(PUBLISHED[BACKEND]),
         priority: 2  # it takes seconds, and the parity measurements wait for it
         conda:
             f"../../envs/{BACKEND}.yaml"

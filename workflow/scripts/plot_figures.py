@@ -8,12 +8,11 @@ from pathlib import Path
 os.environ["MPLBACKEND"] = "agg"
 
 from twinbench import cli
-from twinbench.analysis import plotting, study_results, tables
+from twinbench.analysis import plotting, study_results
 from twinbench.analysis.figures import FigureData, FigureSettings, figures
 from twinbench.analysis.reference import read_reference
 from twinbench.data import splits
 from twinbench.language import Language
-from twinbench.parity import comparing
 
 
 def main(arguments: Namespace) -> None:
@@ -25,7 +24,6 @@ def main(arguments: Namespace) -> None:
         ),
         margin=settings.equivalence_margin,
         reference=read_reference(arguments.reference) if arguments.reference else None,
-        parity=tables.read(arguments.parity, comparing.COLUMNS) if arguments.parity else None,
         split=splits.load(arguments.split) if arguments.split else None,
     )
     for name, draw in figures(data, say).items():
@@ -37,7 +35,6 @@ if __name__ == "__main__":
     # Each may be left out, or stand without a value: then the study has none.
     for name, text in (
         ("--reference", "results reported elsewhere (YAML)"),
-        ("--parity", "table of the parity suite (CSV)"),
         ("--split", "test split, for pictures (safetensors)"),
         ("--catalogue", "texts in the language (.po)"),
     ):

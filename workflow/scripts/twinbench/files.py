@@ -81,12 +81,9 @@ def remove_unfinished(folder: Path, name: str) -> None:
 
 
 def checksum(path: Path | str, algorithm: str = "sha256") -> str:
-    """The hexadecimal digest of a file's bytes, read in blocks of 1 MiB."""
-    digest = hashlib.new(algorithm)
+    """The hexadecimal digest of a file's bytes."""
     with open(path, "rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, algorithm).hexdigest()
 
 
 def checksum_of_content(path: Path | str) -> str | None:

@@ -82,13 +82,12 @@ class Language:
             return self.percent(value, decimals)
         return f"{self.percent(value, decimals)} ({self.interval(low, high, decimals)})"
 
-    def interval(self, low: float, high: float, decimals: int | None = None) -> str:
+    def interval(self, low: float, high: float, decimals: int) -> str:
         """An interval of fractions in percent or percentage points, without the unit: `70.0 to 71.8`."""
         if math.isnan(low):
             return "-"
-        decimals = decimals_of(low, high) if decimals is None else decimals
-        ends = (self.number(100 * end, decimals) for end in (low, high))
-        return self("{low} to {high}", **dict(zip(("low", "high"), ends, strict=True)))
+        ends = {"low": self.number(100 * low, decimals), "high": self.number(100 * high, decimals)}
+        return self("{low} to {high}", **ends)
 
     def points(self, fraction: float, decimals: int = 1) -> str:
         """A difference of fractions: `2.1 pp`, percentage points."""

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.markers import CARETLEFT
 
 from twinbench.analysis import naming
-from twinbench.analysis.comparisons import REPETITION, Comparison
+from twinbench.analysis.comparisons import Comparison
 from twinbench.analysis.metrics import Accuracy, wilson_interval
 from twinbench.analysis.plotting import (
     BAND,
@@ -29,23 +29,12 @@ from twinbench.analysis.plotting import (
 from twinbench.analysis.reference import Reference
 from twinbench.analysis.study_results import StudyResults
 from twinbench.language import Language, decimals_of
-from twinbench.texts import translatable
 
 _MOST_CONTRASTS, _MOST_RUNS = 20, 40
 Value = tuple[float, float, float]  # with its interval
 _REPORTED = {"color": GREY, "marker": "D", "markersize": 5}
 _LETTERS = 24  # of a line beside the axes
 _FAR = 0.15  # what is so much less accurate than all runs stands at the edge
-_QUESTIONS = {
-    "framework": translatable("Does the framework matter?"),
-    "weights": translatable("What are pretrained weights worth?"),
-    "network": translatable("Does the network matter?"),
-    "protocol": translatable("Do the frameworks' defaults matter?"),
-    "training settings": translatable("Do the training settings matter?"),
-    "precision": translatable("Does the arithmetic matter?"),
-    "device": translatable("Does the hardware matter?"),
-    REPETITION: translatable("How much is luck?"),
-}
 
 
 # --- Contrasts ---------------------------------------------------------------------------------
@@ -60,8 +49,7 @@ def contrasts(
 ) -> Figure:
     """The difference of each planned contrast with its interval, question by question; if they are
     many, of those with the largest differences. `margin` is the equivalence margin, a fraction."""
-    by_size = sorted(planned, key=lambda pair: (pair.verdict == "collapsed", -abs(pair.difference)))
-    largest = by_size[:_MOST_CONTRASTS]
+    largest = sorted(planned, key=lambda pair: -abs(pair.difference))[:_MOST_CONTRASTS]
     questions: dict[str, list[Comparison]] = {}
     for pair in planned:
         if pair in largest:
@@ -83,7 +71,7 @@ def contrasts(
         _draw_pairs(ax, pairs, styles, margin)
         _write_ends(ax, ends[place], say)
         write_rows(ax, *texts[place], above=above[place])
-        ax.set_title(say(_QUESTIONS[question]), loc="left")
+        ax.set_title(naming.question(results, question, say), loc="left")
         number_axis(ax.xaxis, say, 100)
     axes[-1].set_xlabel(say("difference of test accuracy in percentage points (pp)"))
     counts = {"shown": say.whole(len(largest)), "total": say.whole(len(planned))}
@@ -116,8 +104,6 @@ def _row_texts(
 
 
 def _verdict(results: StudyResults, pair: Comparison, say: Language) -> str:
-    if pair.verdict == "collapsed":
-        return say("collapsed")
     a, b = naming.sides(results, pair, say)
     words = {
         "a": say("{side} ahead", side=a),
@@ -134,8 +120,6 @@ def _draw_pairs(ax: Axes, pairs: list[Comparison], styles: dict[str, Look], marg
     ax.axvline(0, color=GREY, linewidth=1, zorder=1)
     reach = 1.2 * margin
     for place, pair in enumerate(pairs):
-        if pair.verdict == "collapsed":  # how far it is to a failure is no result
-            continue
         looks = styles[pair.run_a], styles[pair.run_b]
         colour = looks[0].colour if looks[0].colour == looks[1].colour else "black"
         ax.hlines(place, pair.difference_low, pair.difference_high, color=colour, linewidth=1.5)

@@ -36,13 +36,15 @@ def check_asked(
 
 def check_comparable(provenances: dict[Path, Provenance]) -> None:
     """Raise `InputError` unless the models, by their folders, were trained on the same bytes: all on the
-    same images, and those with the same network and name of weights from the same weights."""
+    same images, and those with the same network and source of weights from the same weights. Files of one's
+    own may differ between runs."""
     for split in ("train", "validation", "test"):
         _check_equal(f"dataset.sha256.{split}", provenances)
     groups: dict[tuple, dict[Path, Provenance]] = defaultdict(dict)
     for folder, provenance in provenances.items():
-        weights = provenance.weights
-        groups[provenance.model, weights.source, weights.file][folder] = provenance
+        source = provenance.weights.source
+        own = folder.parent.name if source == "file" else None
+        groups[provenance.model, source, own][folder] = provenance
     for group in groups.values():
         _check_equal("weights.sha256", group)
 

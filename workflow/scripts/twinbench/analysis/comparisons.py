@@ -284,7 +284,7 @@ def _factors(a: Run, b: Run) -> list[str]:
     pairs = list(zip(a.provenances, b.provenances, strict=True))
     (x, y), *_ = pairs
     differs = {
-        "weights": x.weights.source != y.weights.source or x.weights.file != y.weights.file,
+        "weights": x.weights.identity != y.weights.identity,
         "framework": x.framework != y.framework,
         "network": x.model != y.model,
         "protocol": x.settings.get("protocol") != y.settings.get("protocol"),

@@ -25,8 +25,8 @@ _Runs = dict[tuple[str, str], str]
 class Gap:
     """The accuracy of framework `first` minus that of `second`.
 
-    `number` tells apart groups of the same `model` and `weights` with other settings. `defaults` is the
-    part of the `native` difference that the `harmonised` one does not have.
+    `number` tells apart groups of the same `model` and `weights` with other settings or files.
+    `defaults` is the part of the `native` difference that the `harmonised` one does not have.
     """
 
     model: str
@@ -99,8 +99,9 @@ def _groups(models: list[TrainedModel]) -> dict[tuple[str, str, int], _Runs]:
         provenance = model.provenance
         settings = dict(provenance.settings)
         protocol = settings.pop("protocol")
+        others = json.dumps([provenance.weights.identity, settings], sort_keys=True)
         of_network = groups.setdefault((provenance.model, provenance.weights.source), {})
-        runs = of_network.setdefault(json.dumps(settings, sort_keys=True), {})
+        runs = of_network.setdefault(others, {})
         runs.setdefault((provenance.framework, protocol), run)
     return {
         (*name, number): runs

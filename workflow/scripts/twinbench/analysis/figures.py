@@ -5,13 +5,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-import pandas as pd
 from matplotlib.figure import Figure
 
 from twinbench.analysis import training_figures
 from twinbench.analysis.accuracy_figures import accuracy, contrasts
 from twinbench.analysis.comparisons import ComparisonSettings
-from twinbench.analysis.parity_figure import draw_parity
 from twinbench.analysis.plotting import looks
 from twinbench.analysis.prediction_figures import (
     confusion,
@@ -35,13 +33,12 @@ class FigureSettings(ComparisonSettings):
 
 @dataclass(frozen=True)
 class FigureData:
-    """What the figures show. `margin` is the equivalence margin, a fraction; `parity` the table of the
-    parity suite, None with one framework; `split` the test split for the pictures, None: no pictures."""
+    """What the figures show. `margin` is the equivalence margin, a fraction; `split` the test split for the
+    pictures, None: no pictures."""
 
     results: StudyResults
     margin: float
     reference: Reference | None
-    parity: pd.DataFrame | None
     split: Split | None
 
 
@@ -50,14 +47,14 @@ def figures(data: FigureData, say: Language) -> dict[str, Callable[[], Figure]]:
 
     Raises `InputError` if the split lacks images that the runs predicted.
     """
-    results, parity = data.results, data.parity
+    results = data.results
     styles = looks(results, say)
-    planned = [pair for pair in results.comparisons if pair.planned]
+    planned = [pair for pair in results.compared if pair.planned]
     curves = training_figures.curves(results)
     sound = {run: look for run, look in styles.items() if run in results.sound}
     pictures = picture_rows(results, sound, data.split, say) if data.split else []
     found: dict[str, Callable[[], Figure]] = {}
-    if any(pair.verdict != "collapsed" for pair in planned):
+    if planned:
         found["contrasts"] = partial(contrasts, results, planned, styles, data.margin, say)
     found["accuracy"] = partial(accuracy, results, styles, data.reference, say)
     if curves:
@@ -69,6 +66,4 @@ def figures(data: FigureData, say: Language) -> dict[str, Callable[[], Figure]]:
         found["pictures"] = partial(draw_pictures, pictures, say)
     if sound:
         found["reliability"] = partial(reliability, results, sound, say)
-    if parity is not None and not parity.empty:
-        found["parity"] = partial(draw_parity, parity, say)
     return found

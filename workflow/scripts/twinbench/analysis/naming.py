@@ -19,6 +19,17 @@ _PROTOCOLS = {
     "harmonised": translatable("same protocol"),
     "native": translatable("own defaults"),
 }
+# By what differs. The first two are the study's own; of the others only what is planned is answered.
+QUESTIONS = {
+    "weights": translatable("Scratch or pretrained?"),
+    "framework": translatable("One framework or the other?"),
+    "network": translatable("One network or the other?"),
+    "protocol": translatable("Own defaults or the same protocol?"),
+    "training settings": translatable("One recipe or the other?"),
+    "precision": translatable("One precision or the other?"),
+    "device": translatable("One device or the other?"),
+    REPETITION: translatable("Does a repetition differ?"),
+}
 SPLITS = (translatable("train"), translatable("validation"), translatable("test"))
 # The classes of CIFAR-10, as its archive names them.
 CLASSES = (
@@ -91,6 +102,18 @@ def fact(results: StudyResults, run: str, factor: str, say: Language) -> str:
         case "device":
             return provenance.device
     return run
+
+
+def question(results: StudyResults, factor: str, say: Language) -> str:
+    """The question that a factor stands for, with the two frameworks by their names."""
+    found = [model.provenance for model in results.first.values()]
+    frameworks = list(dict.fromkeys(each.framework for each in found))
+    if factor == "framework" and len(frameworks) == 2:
+        a, b = map(say.framework, frameworks)
+        return say("{a} or {b}?", a=a, b=b)
+    if factor == "weights" and all(each.weights.source != "none" for each in found):
+        return say("Which initial weights?")
+    return say(QUESTIONS[factor])
 
 
 def contrast_names(

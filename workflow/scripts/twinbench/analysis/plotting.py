@@ -100,8 +100,7 @@ def looks(results: StudyResults, say: Language) -> dict[str, Look]:
         settings = {name: value for name, value in provenance.settings.items() if name != "device"}
         recipe = (
             provenance.model,
-            provenance.weights.source,
-            provenance.weights.file,
+            provenance.weights.identity,
             json.dumps(settings, sort_keys=True),
         )
         same = (provenance.framework, *recipe)

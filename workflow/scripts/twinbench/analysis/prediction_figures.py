@@ -45,13 +45,12 @@ def confusion(results: StudyResults, styles: dict[str, Look], say: Language) -> 
     """For each run which true class (rows) was taken for which other one (columns)."""
     shown = dict(list(styles.items())[:_MOST_RUNS])
     names = [wrapped(say(name), _LETTERS_OF_A_CLASS) for name in results.class_names]
-    mistakes = {run: _mistakes(results.confusions[run]) for run in shown}
-    most = max(float(found.max()) for found in mistakes.values()) or 1.0
+    most = max(float(results.mistakes[run].max()) for run in shown) or 1.0
     titles = [wrapped(look.name, _LETTERS) for look in shown.values()]
     figure, axes = panels(len(shown), 3.4, titles)
     classes: dict[str, Any] = {"ticks": range(len(names)), "fontsize": SMALL, "linespacing": 1.0}
     for ax, title, run in zip(axes, titles, shown, strict=True):
-        _draw_mistakes(ax, mistakes[run], most, shown[run].colour, say)
+        _draw_mistakes(ax, results.mistakes[run], most, shown[run].colour, say)
         ax.set_title(title, color=shown[run].colour)
         ax.set_yticks(labels=names, **classes)
         ax.set_xticks(classes["ticks"], [])
@@ -64,13 +63,6 @@ def confusion(results: StudyResults, styles: dict[str, Look], say: Language) -> 
         some_of(len(shown), len(styles), say),
     )
     return figure
-
-
-def _mistakes(counts: np.ndarray) -> np.ndarray:
-    """The fraction of each true class's images taken for each other one, 0 on the diagonal."""
-    fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    np.fill_diagonal(fractions, 0)
-    return fractions
 
 
 def _draw_mistakes(
@@ -159,12 +151,12 @@ def _opponents(
 
     That is the first contrast of the frameworks, else the first planned one, else the two best runs.
     """
-    planned = [pair for pair in results.comparisons if pair.planned and pair.verdict != "collapsed"]
+    planned = [pair for pair in results.compared if pair.planned]
     planned.sort(key=lambda pair: pair.question != "framework")
     if planned:
         pair = planned[0]
         a, b = naming.sides(results, pair, say)
-        context = naming.contrast_names(results, [pair], say)[0].context
+        context = naming.contrast_names(results, planned, say)[0].context
         yield a, context, pair.run_a, pair.run_b
         yield b, context, pair.run_b, pair.run_a
     elif len(styles) > 1:

@@ -19,6 +19,8 @@ from twinbench.errors import InputError
 
 HISTORY_COLUMNS = (
     "epoch",
+    "phase",
+    "input_size",
     "seconds",
     "images_per_second",
     "train_loss",
@@ -26,8 +28,6 @@ HISTORY_COLUMNS = (
     "validation_loss",
     "validation_accuracy",
 )
-# Where training changed what it trained, or the size of the images; absent from older histories.
-_CHANGES = {"phase": str, "input_size": float}
 # A run's files are made together, so one that is missing brings all anew.
 TRAINED_ANEW = "delete it and start again: the run is trained anew"
 _MOST_VALUES = 1 << 25  # of a column; no archive that is read has more test images than 350,000
@@ -46,6 +46,12 @@ class InitialWeights(Record):
     source: str
     file: str | None
     sha256: str | None
+
+    @property
+    def identity(self) -> tuple[str, str | None]:
+        """The same for the same weights. Files of one's own are told apart by their content alone: two may
+        have one name, and one may be moved."""
+        return self.source, self.sha256 if self.source == "file" else None
 
 
 class Dataset(Record):
@@ -176,9 +182,9 @@ def check_rows(path: Path) -> None:
 
 
 def read_history(path: Path, epochs: int) -> pd.DataFrame:
-    """Read `history.csv`: one row per epoch, the columns of `HISTORY_COLUMNS` as float64, and where it
-    has them `phase`, text, and `input_size`, pixels."""
-    types = dict.fromkeys(HISTORY_COLUMNS, float) | _CHANGES
+    """Read `history.csv`: one row per epoch, the columns of `HISTORY_COLUMNS`, `phase` as text and all
+    others as float64."""
+    types = dict.fromkeys(HISTORY_COLUMNS, float) | {"phase": str}
     with readable(path, TRAINED_ANEW):
         check_rows(path)
         # An empty cell is no NaN, which stands there as such.

@@ -12,7 +12,6 @@ class ReportedRun(Record):
 
     seconds_per_epoch: float
     train_loss: float
-    train_accuracy: float
     test_accuracy: float
 
 

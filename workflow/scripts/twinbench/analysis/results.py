@@ -127,11 +127,3 @@ def correct_predictions(models: list[TrainedModel]) -> dict[str, np.ndarray]:
     for model, found in predictions(models):
         correct.setdefault(model.run, []).append(found.correct)
     return {run: np.stack(rows) for run, rows in correct.items()}
-
-
-def histories(models: list[TrainedModel]) -> dict[str, pd.DataFrame]:
-    """For each run the histories of its seeds, one below the other, with a column `seed`."""
-    tables: dict[str, list[pd.DataFrame]] = {}
-    for model in models:
-        tables.setdefault(model.run, []).append(model.history().assign(seed=model.seed))
-    return {run: pd.concat(found, ignore_index=True) for run, found in tables.items()}

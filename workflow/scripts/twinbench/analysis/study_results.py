@@ -56,6 +56,11 @@ class StudyResults:
         """The other runs."""
         return [run for run in self.runs if run not in self.collapsed]
 
+    @property
+    def compared(self) -> list[Comparison]:
+        """The pairs without collapsed runs."""
+        return [pair for pair in self.comparisons if pair.verdict != "collapsed"]
+
     @cached_property
     def correct(self) -> dict[str, np.ndarray]:
         """For each run which predictions are right: bool (seeds, images)."""
@@ -77,9 +82,24 @@ class StudyResults:
         return np.bincount(cells.ravel(), minlength=classes**2).reshape(classes, classes)
 
     @cached_property
+    def mistakes(self) -> dict[str, np.ndarray]:
+        """For each run the fraction of each true class's images taken for each other one, float64 (classes,
+        classes), 0 on the diagonal."""
+        return {run: _mistakes(counts) for run, counts in self.confusions.items()}
+
+    @cached_property
     def histories(self) -> dict[str, pd.DataFrame]:
         """For each run the histories of its seeds, one below the other, with a column `seed`."""
-        return results.histories(self.models)
+        tables: dict[str, list[pd.DataFrame]] = {}
+        for model in self.models:
+            tables.setdefault(model.run, []).append(model.history().assign(seed=model.seed))
+        return {run: pd.concat(found, ignore_index=True) for run, found in tables.items()}
+
+
+def _mistakes(counts: np.ndarray) -> np.ndarray:
+    fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    np.fill_diagonal(fractions, 0)
+    return fractions
 
 
 def read(

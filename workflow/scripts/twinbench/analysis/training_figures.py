@@ -106,7 +106,7 @@ def _draw_history(ax: Axes, history: pd.DataFrame, look: Look, above: int) -> No
 def _mark_changes(ax: Axes, history: pd.DataFrame, say: Language) -> bool:
     """Mark where another phase or image size begins, at the bottom; whether there is such a place."""
     first = history[history["seed"] == history["seed"].iloc[0]]
-    rows = first.reindex(columns=["epoch", "phase", "input_size"]).to_dict("records")
+    rows = first[["epoch", "phase", "input_size"]].to_dict("records")
     changes = [
         (after["epoch"] - 0.5, text)
         for before, after in pairwise(rows)
@@ -131,9 +131,9 @@ def _mark_changes(ax: Axes, history: pd.DataFrame, say: Language) -> bool:
 def _change(before: dict, after: dict, say: Language) -> str:
     phases, sizes = ((before[name], after[name]) for name in ("phase", "input_size"))
     texts = []
-    if not pd.isna(phases[1]) and phases[0] != phases[1]:
+    if phases[0] != phases[1]:
         texts.append(say("all layers") if phases[1] == "all" else say("head alone"))
-    if not pd.isna(sizes[1]) and sizes[0] != sizes[1]:
+    if sizes[0] != sizes[1]:
         texts.append(say("{size} pixels", size=say.whole(sizes[1])))
     return ", ".join(texts)
 

@@ -1,6 +1,5 @@
 """The whole config as models. The JSON schema for editors is generated from them: `make generate`."""
 
-import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
@@ -49,21 +48,13 @@ Seeds = Annotated[
 ]
 
 
-def _addresses(urls: list[str]) -> list[str]:
-    for url in urls:
-        if not re.match(URL_FORM, url):
-            message = "{url} does not have the right form; begin it with http:// or https://"
-            raise PydanticCustomError("address", message, {"url": repr(url)})
-    return urls
-
-
-_URL_SCHEMA: dict[str, Any] = {"type": "string", "pattern": URL_FORM}
+Url = Annotated[str, Field(pattern=URL_FORM)]
 # One address stands for a list of one.
+_URL_SCHEMA: dict[str, Any] = {"type": "string", "pattern": URL_FORM}
 Urls = Annotated[
-    list[str],
+    list[Url],
     Field(min_length=1),
     BeforeValidator(lambda value: value if isinstance(value, list) else [value]),
-    AfterValidator(_addresses),
     WithJsonSchema(
         {"anyOf": [_URL_SCHEMA, {"type": "array", "items": _URL_SCHEMA, "minItems": 1}]}
     ),

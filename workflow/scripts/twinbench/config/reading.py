@@ -10,11 +10,9 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from twinbench.config.messages import KINDS, NO_GROUP, explain, shown, suggestion
+from twinbench.config.messages import KINDS, NO_GROUP, explain, shown
 from twinbench.config.models import Config
 from twinbench.errors import InputError
-
-__all__ = ["check_file", "read", "suggestion"]
 
 Schema = dict[str, Any]
 
@@ -51,29 +49,35 @@ def read(raw: Any) -> Config:
 
 def values_beside(merged: dict[str, Any], files: Iterable[Path]) -> dict[str, Any]:
     """What of the merged config comes from none of the files, but from the command line."""
-    in_files: dict[str, Any] = {}
-    for file in files:
-        if file.is_file():
-            _merge(in_files, yaml.safe_load(file.read_bytes()) or {})
-    return _difference(merged, in_files)
+    return _difference(merged, merged_files(files))
 
 
-def check_merging(files: Iterable[Path]) -> None:
-    """Check, in the order in which they count, that no file empties what merging leaves as it was.
+def merged_files(files: Iterable[Path]) -> dict[str, Any]:
+    """The settings of files, merged as Snakemake merges them, in the order in which they count.
 
-    Raises `InputError`, `<file>: <path of the key>: <what is wrong>; <what to do>`.
+    Raises `InputError`, `<file>: <path of the key>: <what is wrong>; <what to do>`, where one empties what
+    merging leaves as it was.
     """
     merged: dict[str, Any] = {}
     for file in files:
-        content = yaml.safe_load(file.read_bytes()) if file.is_file() else None
-        if not isinstance(content, dict):
-            continue
+        content = _content(file)
         for keys in _emptied(merged, content):
             raise InputError(
                 f"{file}: {_path(keys)}an empty mapping removes nothing, since mappings are merged key by "
                 "key; set it in each run instead, or give each key another value"
             )
         _merge(merged, content)
+    return merged
+
+
+def _content(file: Path) -> dict[str, Any]:
+    """The settings of a file as Snakemake reads them: JSON, or else YAML. None of what is read only once."""
+    text = file.read_bytes() if file.is_file() else b""
+    try:
+        content = json.loads(text)
+    except ValueError:
+        content = yaml.safe_load(text)
+    return content if isinstance(content, dict) else {}
 
 
 def _emptied(group: dict[str, Any], other: dict[str, Any]) -> Iterator[tuple[str, ...]]:

@@ -1,12 +1,11 @@
-"""Writes what is generated from the config's models: the JSON schema for editors, and the table of keys.
+"""What is generated from the config's models: the JSON schema for editors, and the table of keys.
 
-python -m twinbench.config.schema workflow/schemas/config.schema.yaml config/README.md
+Writes the schema: python -m twinbench.config.schema workflow/schemas/config.schema.yaml
 """
 
 import json
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import yaml
@@ -16,14 +15,12 @@ from twinbench.config.base import NAME_FORM, Settings
 from twinbench.config.models import Config, Run
 from twinbench.config.study import BACKENDS
 from twinbench.config.training import Training
-from twinbench.errors import InputError
 from twinbench.files import written_atomically
 from twinbench.networks.architectures import ARCHITECTURES
 
 _FIRST_LINE = (
     "# Generated from the models in workflow/scripts/twinbench/config by `make generate`.\n"
 )
-_START, _END = "<!-- keys -->\n", "<!-- /keys -->"
 # Pydantic leaves its own names for limits where a validator stands before the type.
 _LIMITS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
 
@@ -52,15 +49,10 @@ def schema_text() -> str:
     return _FIRST_LINE + yaml.safe_dump(schema, sort_keys=False, allow_unicode=True, width=100)
 
 
-def with_table(readme: str) -> str:
-    """The README's text with the table of keys between its markers; `InputError` without these."""
-    before, start, rest = readme.partition(_START)
-    _, end, after = rest.partition(_END)
-    if not (start and end):
-        raise InputError(f"no place for the table of keys; add {_START.strip()} and {_END}")
+def key_table() -> str:
+    """A row for each key of the config, in Markdown."""
     rows = [("key", "default", "description"), ("---", "---", "---"), *_rows(Config)]
-    table = "".join(f"| {' | '.join(row)} |\n" for row in rows)
-    return f"{before}{start}\n{table}\n{end}{after}"
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def _tidied(part: Any) -> Any:
@@ -112,10 +104,5 @@ def _cell(text: str) -> str:
 
 
 if __name__ == "__main__":
-    schema_file, readme = map(Path, sys.argv[1:])
-    for path, text in (
-        (schema_file, schema_text()),
-        (readme, with_table(readme.read_text(encoding="utf-8"))),
-    ):
-        with written_atomically(path) as unfinished:
-            unfinished.write_text(text, encoding="utf-8")
+    with written_atomically(sys.argv[1]) as unfinished:
+        unfinished.write_text(schema_text(), encoding="utf-8")

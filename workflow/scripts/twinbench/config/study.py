@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from twinbench.config.messages import shown
+from twinbench.config.messages import shown, suggestion
 from twinbench.config.models import OFFICIAL_ARCHIVE, PublishedFile, Run
-from twinbench.config.reading import check_file, check_merging, read, suggestion
+from twinbench.config.reading import check_file, merged_files, read
 from twinbench.config.training import Training
 from twinbench.errors import InputError
 from twinbench.files import checksum
@@ -59,7 +59,7 @@ class Study:
         files = list(files)
         for file in files:
             check_file(file, raw)
-        check_merging(files)
+        merged_files(files)  # which refuses what merging would hide
         self.config = read(raw)
         self.name = self.config.study
         self.seeds = self.config.seeds

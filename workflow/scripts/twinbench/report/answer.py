@@ -4,24 +4,13 @@ import re
 from collections import Counter
 
 from twinbench.analysis import naming
-from twinbench.analysis.comparisons import REPETITION, Comparison
+from twinbench.analysis.comparisons import Comparison
 from twinbench.language import Language
 from twinbench.report.blocks import Badge
 from twinbench.report.evidence import Evidence
-from twinbench.texts import translatable
 
 MOST_WORDS = 60
-# By what differs. The first two are the study's own; of the others only what is planned is answered.
-QUESTIONS = {
-    "weights": translatable("Scratch or pretrained?"),
-    "framework": translatable("One framework or the other?"),
-    "network": translatable("One network or the other?"),
-    "protocol": translatable("Own defaults or the same protocol?"),
-    "training settings": translatable("One recipe or the other?"),
-    "precision": translatable("One precision or the other?"),
-    "device": translatable("One device or the other?"),
-    REPETITION: translatable("Does a repetition differ?"),
-}
+_MOST_SIDES = 3  # that are named in one sentence
 
 
 def answer(evidence: Evidence) -> list[str]:
@@ -39,29 +28,18 @@ def answer(evidence: Evidence) -> list[str]:
     return found
 
 
-def question(evidence: Evidence, factor: str) -> str:
-    """The question that a factor stands for, with the two frameworks by their names."""
-    frameworks = list(dict.fromkeys(found.framework for found in evidence.provenance.values()))
-    if factor == "framework" and len(frameworks) == 2:
-        names = [evidence.say.framework(name) for name in frameworks]
-        return evidence.say("{a} or {b}?", a=names[0], b=names[1])
-    sources = {found.weights.source for found in evidence.provenance.values()}
-    if factor == "weights" and "none" not in sources:
-        return evidence.say("Which initial weights?")
-    return evidence.say(QUESTIONS[factor])
-
-
 def _questions(evidence: Evidence) -> list[str]:
     planned: dict[str, list[Comparison]] = {}
-    for pair in evidence.contrasts.values():
-        planned.setdefault(pair.question, []).append(pair)
+    for pair in evidence.results.comparisons:
+        if pair.planned:
+            planned.setdefault(pair.question, []).append(pair)
     asked = [
         factor
-        for factor in QUESTIONS
+        for factor in naming.QUESTIONS
         if factor in planned or (factor in ("weights", "framework") and _varies(evidence, factor))
     ]
     return [
-        f"**{question(evidence, factor)}** "
+        f"**{naming.question(evidence.results, factor, evidence.say)}** "
         + _capitalised(
             _finding(evidence, planned[factor])
             if factor in planned
@@ -127,6 +105,8 @@ def _of_one(evidence: Evidence, pair: Comparison) -> str:
             return say("{ahead} is ahead by {gap}.", ahead=ahead, gap=gap)
         case "equivalent":
             return say("Equal within {margin}.", margin=margin)
+    if gap == say.points(0):
+        return say("Open: no difference was seen, but other trainings could show one.")
     return say(
         "Open: {ahead} was better by {gap}, but other trainings could reverse that.",
         ahead=ahead,
@@ -149,11 +129,14 @@ def _of_several(evidence: Evidence, pairs: list[Comparison]) -> str:
         )
     if not winners and equal == 0:
         return say("Open: none of {count} comparisons shows a difference.", count=count)
+    favours = [
+        say.plural("{count} favours {side}", "{count} favour {side}", number, side=name)
+        for name, number in winners.most_common()
+    ]
+    if len(winners) > _MOST_SIDES:
+        favours = [say.plural("{count} has a winner", "{count} have a winner", winners.total())]
     words = [
-        *(
-            say.plural("{count} favours {side}", "{count} favour {side}", number, side=name)
-            for name, number in winners.most_common(3)
-        ),
+        *favours,
         *([say.plural("{count} is equal", "{count} are equal", equal)] if equal else []),
     ]
     rest = count - winners.total() - equal

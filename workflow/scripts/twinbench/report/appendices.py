@@ -36,7 +36,6 @@ def parity(evidence: Evidence) -> list[Block]:
     return [
         Text(explained),
         Bullets(findings),
-        *evidence.figure("parity", say("Each check's largest error as a part of its tolerance")),
         _checks(evidence, evidence.parity),
         Folded(
             say(

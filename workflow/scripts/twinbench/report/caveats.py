@@ -43,7 +43,7 @@ def _inputs(evidence: Evidence) -> _Caveats:
 
 def _seeds(evidence: Evidence) -> _Caveats:
     say = evidence.say
-    spreads = sorted({pair.assumed_spread for pair in evidence.compared.values()})
+    spreads = sorted({pair.assumed_spread for pair in evidence.contrasts.values()})
     if spreads and evidence.seeds < 5:
         text = say(
             "With fewer than five seeds the intervals of the contrasts rest on what is known of the spread "

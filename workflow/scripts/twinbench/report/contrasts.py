@@ -32,9 +32,10 @@ def contrasts(evidence: Evidence) -> list[Block]:
     say = evidence.say
     if not evidence.results.comparisons:
         return []
+    left_out = _left_out(evidence)
     if not evidence.contrasts:
         none = say("No two runs differ in one thing alone, so no difference has a single cause.")
-        return [Text(none), *_unplanned(evidence)]
+        return [*(left_out or [Text(none)]), *_unplanned(evidence)]
     explained = say(
         "Two runs that differ in one thing alone make a planned contrast. Differences are in percentage "
         "points (pp); intervals are for new trainings and new test images. Holm's adjustment is over the "
@@ -48,15 +49,26 @@ def contrasts(evidence: Evidence) -> list[Block]:
     return [
         Text(explained),
         table,
+        *left_out,
         *_details(evidence),
         *_unplanned(evidence),
     ]
 
 
+def _left_out(evidence: Evidence) -> list[Block]:
+    """How many planned contrasts are with runs that collapsed."""
+    planned = sum(pair.planned for pair in evidence.results.comparisons)
+    count = planned - len(evidence.contrasts)
+    text = evidence.say.plural(
+        "{count} contrast with a collapsed run is left out: a failure is compared with nothing.",
+        "{count} contrasts with collapsed runs are left out: a failure is compared with nothing.",
+        count,
+    )
+    return [Text(text)] if count else []
+
+
 def _row(evidence: Evidence, name: ContrastName, pair: Comparison) -> Row:
     say = evidence.say
-    if pair.verdict == "collapsed":
-        return [str(name), "-", "-", "-", say("not compared: collapsed")]
     return [
         str(name),
         Cell(say.points(pair.difference), 100 * pair.difference),
@@ -88,7 +100,7 @@ def _interval(evidence: Evidence, pair: Comparison) -> str:
 
 def _details(evidence: Evidence) -> list[Block]:
     """Of one seed what the trained networks show, of several how reliable the winners are."""
-    say, pairs = evidence.say, evidence.compared
+    say, pairs = evidence.say, evidence.contrasts
     if evidence.seeds == 1:
         shown = list(pairs.items())[:_MOST_DETAILS]
         return (
@@ -268,11 +280,11 @@ def single_seeds(evidence: Evidence) -> list[Block]:
     """What each seed alone, by the usual test, would have claimed, and how much they differ."""
     if evidence.seeds == 1:
         return []
-    return [*(_claimed_by_seeds(evidence) if evidence.compared else []), *_spreads(evidence)]
+    return [*(_claimed_by_seeds(evidence) if evidence.contrasts else []), *_spreads(evidence)]
 
 
 def _claimed_by_seeds(evidence: Evidence) -> list[Block]:
-    say, pairs = evidence.say, evidence.compared
+    say, pairs = evidence.say, evidence.contrasts
     claims = {name: list(_claims(evidence, pair)) for name, pair in pairs.items()}
     # Those first whose seeds disagree.
     order = sorted(claims, key=lambda name: -len({winner for _, winner in claims[name]}))

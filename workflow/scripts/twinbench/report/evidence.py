@@ -69,22 +69,16 @@ class Evidence:
 
     @cached_property
     def contrasts(self) -> dict[ContrastName, Comparison]:
-        """The planned pairs by their names, question by question."""
-        pairs = [pair for pair in self.results.comparisons if pair.planned]
+        """The planned pairs without collapsed runs by their names, question by question."""
+        pairs = [pair for pair in self.results.compared if pair.planned]
         pairs.sort(key=lambda pair: [*FACTORS, REPETITION].index(pair.question))
         names = naming.contrast_names(self.results, pairs, self.say)
         return dict(zip(names, pairs, strict=True))
 
     @property
-    def compared(self) -> dict[ContrastName, Comparison]:
-        """The planned pairs without collapsed runs."""
-        return {name: pair for name, pair in self.contrasts.items() if pair.verdict != "collapsed"}
-
-    @property
     def unplanned(self) -> list[Comparison]:
         """The pairs that differ in more than one thing, without collapsed runs."""
-        found = self.results.comparisons
-        return [pair for pair in found if not pair.planned and pair.verdict != "collapsed"]
+        return [pair for pair in self.results.compared if not pair.planned]
 
     @property
     def synthetic_weights(self) -> list[str]:

@@ -56,19 +56,17 @@ def _class(evidence: Evidence, place: int, runs: list[str]) -> Row:
 
 def _confused(evidence: Evidence, run: str) -> str:
     say, names = evidence.say, evidence.results.class_names
-    counts = evidence.results.confusions[run]
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    np.fill_diagonal(shares, 0)
-    order = np.argsort(-shares, axis=None, kind="stable")[:_MOST_CONFUSIONS]
+    fractions = evidence.results.mistakes[run]
+    order = np.argsort(-fractions, axis=None, kind="stable")[:_MOST_CONFUSIONS]
     found = [
         say(
             "{true} taken for {predicted} ({share})",
             true=say(names[row]),
             predicted=say(names[column]),
-            share=say.percent(shares[row, column], 0),
+            share=say.percent(fractions[row, column], 0),
         )
-        for row, column in zip(*np.unravel_index(order, shares.shape), strict=True)
-        if shares[row, column] > 0
+        for row, column in zip(*np.unravel_index(order, fractions.shape), strict=True)
+        if fractions[row, column] > 0
     ]
     return "; ".join(found) or say("none")
 

@@ -25,10 +25,10 @@ def command(evidence: Evidence, **values: object) -> str:
 
 def repeat(evidence: Evidence) -> list[Block]:
     say = evidence.say
-    commits = {found.git.commit for found in evidence.provenances} - {None}
+    commits = {found.git.commit for found in evidence.provenances}
     names = ["settings.md", *(["parity.md"] if evidence.parity is not None else [])]
     files = [f"[{name}]({name})" for name in names]
-    checkout = [f"git checkout {commit}" for commit in sorted(map(str, commits))[:1]]
+    checkout = [f"git checkout {commit}" for commit in commits if commit and len(commits) == 1]
     return [
         Text(say("In a clone of twinbench:")),
         blocks.Code("\n".join([*checkout, _INSTALLATION, command(evidence)])),

@@ -74,7 +74,8 @@ def _other_study(
 ) -> list[str]:
     """What makes the two incomparable, or less so."""
     say, found = evidence.say, []
-    if evidence.dataset.source != reference.dataset:
+    same = evidence.dataset.source == reference.dataset
+    if not same:
         found.append(
             say(
                 "**The images are others** (`{here}` here, `{there}` there): accuracies cannot be compared.",
@@ -82,7 +83,14 @@ def _other_study(
                 there=reference.dataset,
             )
         )
-    elif evidence.statistics.limit:
+    elif not evidence.settings.official_archive:
+        found.append(
+            say(
+                "**The archive is not the official one**: if its images are not CIFAR-10's, accuracies "
+                "cannot be compared."
+            )
+        )
+    if same and evidence.statistics.limit:
         found.append(say("**Fewer images** were used here."))
     models = [model for model in evidence.results.models if model.run in both]
     epochs = sorted({model.provenance.epochs_run for model in models if not model.collapsed})
@@ -100,12 +108,13 @@ def _other_study(
 def _single_trainings(
     evidence: Evidence, reference: Reference, both: dict[str, ReportedRun]
 ) -> list[str]:
-    """What the reported difference of twins is worth, where both learned there and here."""
+    """What the reported difference of twins is worth, where both learned there and here, on like images."""
+    if evidence.dataset.source != reference.dataset:
+        return []
     pairs = [
         pair
         for pair in evidence.contrasts.values()
         if pair.question == "framework"
-        and pair.verdict != "collapsed"
         and {pair.run_a, pair.run_b} <= both.keys()
         and not any(_guessed(evidence, reference, both[run]) for run in (pair.run_a, pair.run_b))
     ]
