@@ -11,7 +11,7 @@ from twinbench.parity import audit, comparing, measuring
 PUBLISHED = replace(TINY, published=TINY_RESIZABLE.published)
 
 
-def parity_job(architecture=TINY, pretrained=None, **changes):
+def parity_job(architecture=TINY, pretrained=None, images=80, **changes):
     settings = {
         "batch_size": 8,
         "epochs": 3,
@@ -21,7 +21,7 @@ def parity_job(architecture=TINY, pretrained=None, **changes):
         "learning_rate_multipliers": {"conv": 0.5},
         "augmentation": {"rotation_degrees": 20, "shift_fraction": 0.2},
     }
-    return make_job(architecture, images=80, pretrained=pretrained, **settings | changes)
+    return make_job(architecture, images=images, pretrained=pretrained, **settings | changes)
 
 
 def pretrained_job():
@@ -40,6 +40,8 @@ JOBS = {
     "batch normalisation": lambda: parity_job(batch_normalisation=True),
     "no weight decay": lambda: parity_job(optimiser={"weight_decay": 0}),
     "bfloat16": lambda: parity_job(precision="bfloat16"),
+    "a batch and a half": lambda: parity_job(images=12),
+    "all layers frozen": lambda: parity_job(frozen=["conv", "dense", "head"]),
     "pretrained": pretrained_job,
 }
 

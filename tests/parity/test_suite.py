@@ -106,7 +106,7 @@ def test_gradients_are_measured_on_the_smallest_images_that_the_weights_serve(ne
 
 
 def test_the_script_measures_the_cases_of_a_study(tmp_path, run_script):
-    given = initial_weights(3, TINY_RESIZABLE.with_head(10), 32, False)
+    given = initial_weights(3, TINY_RESIZABLE.layers, 32, False)
     weights.write(tmp_path / "weights", given)
     common = {"training": training_settings(learning_rate=0.01)}
     cases = {

@@ -3,15 +3,10 @@
 
 
 # The backends whose libraries publish weights, which read and write these files, and of which networks.
-PUBLISHED = {
-    backend: [
-        name
-        for name, network in ARCHITECTURES.items()
-        if network.published and network.published.backend == backend
-    ]
-    for backend in BACKENDS
-}
-PUBLISHERS = [backend for backend, networks in PUBLISHED.items() if networks]
+PUBLISHED = {}
+for MODEL, NETWORK in ARCHITECTURES.items():
+    if NETWORK.published:
+        PUBLISHED.setdefault(NETWORK.published.backend, []).append(MODEL)
 SYNTHETIC = STUDY.config.weights.synthetic
 PRETRAINED_HERE = {
     STUDY.model(run) for run in STUDY.runs if STUDY.weights(run).source == "synthetic"
@@ -22,7 +17,9 @@ PRETRAINING = {
         "model": model,
         "images": SYNTHETIC.images,
         "seed": SYNTHETIC.seed,
-        "training": STUDY.pretraining(model),
+        "training": STUDY.pretraining(model).changed(
+            device=STUDY.config.training.device
+        ),
     }
     for model in sorted(PRETRAINED_HERE)
 }
@@ -58,7 +55,7 @@ rule download_weights:
 
 
 # A loop's variable has its last value when a command runs, so what differs stands in the params.
-for BACKEND in PUBLISHERS:
+for BACKEND, MODELS in PUBLISHED.items():
 
     rule:
         name:
@@ -73,7 +70,7 @@ for BACKEND in PUBLISHERS:
         log:
             "results/weights/logs/pretrain_weights-{model}-{digest}.{suffix}.log",
         wildcard_constraints:
-            model="|".join(PUBLISHED[BACKEND]),
+            model="|".join(MODELS),
         priority: 1  # the pretrained runs wait for these
         conda:
             f"../../envs/{BACKEND}.yaml"
@@ -112,7 +109,7 @@ for BACKEND in PUBLISHERS:
         log:
             "results/weights/logs/import_weights-{model}-{weights_id}.log",
         wildcard_constraints:
-            model="|".join(PUBLISHED[BACKEND]),
+            model="|".join(MODELS),
         priority: 2  # it takes seconds, and the parity measurements wait for it
         conda:
             f"../../envs/{BACKEND}.yaml"

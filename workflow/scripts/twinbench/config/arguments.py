@@ -38,6 +38,17 @@ def dotted(settings: BaseModel | dict[str, Any], prefix: str = "") -> dict[str, 
     return found
 
 
+def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The values of nested mappings by dotted keys; empty ones stay."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict) and value:
+            found |= flat(value, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = value
+    return found
+
+
 def _holds_models(value: object) -> bool:
     return isinstance(value, dict) and any(isinstance(each, BaseModel) for each in value.values())
 

@@ -65,8 +65,7 @@ def check_shapes(
 
 def _expected_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
     expected = {}
-    size = max(architecture.input_size, architecture.smallest_input)
-    for layer, input_shape, _ in shapes(architecture.layers, size):
+    for layer, input_shape, _ in shapes(architecture.layers, architecture.input_size):
         if (shape := kernel_shape(layer, input_shape)) is not None:
             expected[f"{layer.name}/kernel"] = shape
             expected[f"{layer.name}/bias"] = shape[-1:]

@@ -131,7 +131,6 @@ VALUES = (
     translatable("sums in"),
     translatable("channels last"),
     translatable("channels first"),
-    translatable("compiled"),
     translatable("CUDA graph"),
     translatable("eager"),
     translatable("graph"),

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -63,8 +63,7 @@ GRADIENT_BATCHES = 4
 Quantities = dict[str, np.ndarray]
 
 
-@dataclass(frozen=True)
-class Setting:
+class Setting(NamedTuple):
     """A setting that could make twins differ: `value` in common words, `own` in the framework's."""
 
     value: str
@@ -159,12 +158,8 @@ def _execute(arguments: argparse.Namespace, settings: ParitySettings) -> None:
             library = backend.library_reference if own else None
             found |= measure_library(job, backend.ParityBackend, library, published_files[name])
         quantities |= {f"{name}:{quantity}": value for quantity, value in found.items()}
-        described[name] = {
-            setting: [facts.value, facts.own]
-            for setting, facts in sorted(
-                describe(job, case.training, backend.ParityBackend).items()
-            )
-        }
+        settings_in_use = describe(job, case.training, backend.ParityBackend)
+        described[name] = dict(sorted(settings_in_use.items()))
     facts = {"framework": arguments.backend, "settings": described}
     tensor_files.write(arguments.output, quantities, facts)
 
@@ -324,7 +319,7 @@ def _gradients(job: Job, make_backend: MakeBackend, prefix: str) -> Quantities:
     found: Quantities = {}
     losses = []
     plan = job.plan(phase, 1)
-    for step in range(GRADIENT_BATCHES):
+    for step in range(min(GRADIENT_BATCHES, plan.steps)):
         loss, gradients = backend.loss_and_gradients(plan, step)
         losses.append(loss)
         found |= _tensors(f"{prefix}gradients of batch {step + 1}", gradients)

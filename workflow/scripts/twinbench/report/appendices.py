@@ -1,11 +1,11 @@
 """What stands in files of its own: data, networks and settings, and whether the twins are twins."""
 
 import json
-from typing import Any
 
 import pandas as pd
 
 from twinbench.analysis import naming
+from twinbench.config.arguments import flat
 from twinbench.networks.architectures import WORDS
 from twinbench.parity import audit, comparing
 from twinbench.report.blocks import Block, Bullets, Cell, Folded, Row, Table, Text
@@ -196,23 +196,17 @@ def _settings(evidence: Evidence) -> list[Block]:
 
 def _by_key(evidence: Evidence) -> dict[str, list[str]]:
     """By dotted key the setting of each run; the precision in effect stands for `auto`."""
-    flat = [
-        _flat({**provenance.settings, "precision": provenance.precision})
+    by_run = [
+        {
+            key: json.dumps(value, ensure_ascii=False).strip('"')
+            for key, value in flat(
+                {**provenance.settings, "precision": provenance.precision}
+            ).items()
+        }
         for provenance in evidence.provenance.values()
     ]
-    keys = dict.fromkeys(key for settings in flat for key in settings)
-    return {key: [settings.get(key, "-") for settings in flat] for key in keys}
-
-
-def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested settings as `optimiser.beta_1: 0.9`."""
-    flat: dict[str, str] = {}
-    for key, value in settings.items():
-        if isinstance(value, dict) and value:
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = json.dumps(value, ensure_ascii=False).strip('"')
-    return flat
+    keys = dict.fromkeys(key for settings in by_run for key in settings)
+    return {key: [settings.get(key, "-") for settings in by_run] for key in keys}
 
 
 def _seeds(evidence: Evidence) -> str:

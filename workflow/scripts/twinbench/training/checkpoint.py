@@ -125,7 +125,7 @@ class CheckpointStore:
         A damaged one is deleted with a warning. Where one is passed over, a line says why.
         """
         records = {path: record for path in self._paths() if (record := self._record(path))}
-        objections = {path: self._objection(path, record) for path, record in records.items()}
+        objections = {path: self._objection(record) for path, record in records.items()}
         usable = [path for path in records if not objections[path]]
         for path, objection in objections.items():
             if objection:
@@ -143,7 +143,7 @@ class CheckpointStore:
             return Checkpoint(tensors, records[path].state)
         return None
 
-    def _objection(self, path: Path, record: _Record) -> str:
+    def _objection(self, record: _Record) -> str:
         """Why the training cannot go on from a checkpoint; empty if it can."""
         if differences := self.parts.other_experiment(record.parts):
             return _listed(differences)
@@ -152,8 +152,7 @@ class CheckpointStore:
             return (
                 f"training.resume is exact, and it is not the same bit for bit ({_listed(inexact)})"
             )
-        same = path == self.path or inexact
-        return "" if same else "it is another training's"
+        return ""
 
     def _note_conditions(self, record: _Record) -> None:
         new = self.parts.other_conditions(record.parts)
@@ -190,7 +189,7 @@ class CheckpointStore:
 
     def clear(self) -> None:
         """Delete the training's checkpoints: other settings' too, and what a killed process left."""
-        for path in self.folder.glob(f".checkpoint-{self.name}-*"):
+        for path in self._paths():
             path.unlink(missing_ok=True)
         remove_unfinished(self.folder, f".checkpoint-{self.name}-*")
 

@@ -7,7 +7,6 @@ look like a result; here it becomes a failure with a diagnosis.
 
 import hashlib
 import math
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -82,7 +81,7 @@ class CollapseDetector:
     @property
     def dead_relus(self) -> float:
         """The largest fraction of dead units in any layer, at the last probe."""
-        return max(self._probes[-1].dead.values(), default=0.0) if self._probes else math.nan
+        return max(self._probes[-1].dead.values(), default=0.0)
 
     def next_due(self, step: int) -> int:
         """After how many steps since the start to probe next, if `step` are done: 25, 50, 100, 200 ...
@@ -96,12 +95,10 @@ class CollapseDetector:
 
     def probe(self, backend: Probed, step: int) -> None:
         """Probe now, `step` steps after the start of the training, 0 before the first step."""
-        if any(probe.step == step for probe in self._probes):
-            return
         logits, dead = backend.probe(self._images)
         # The first probe is the reference; of the others only the recent ones matter.
         self._probes = [*self._probes[:1], *self._recent(step), self._probe(step, logits, dead)]
-        if reason := next(self._reasons(backend), None):
+        if reason := self._reason(backend):
             raise Collapsed(reason, step)
 
     def _recent(self, step: int) -> list[Probe]:
@@ -136,33 +133,28 @@ class CollapseDetector:
         statistics = np.stack([normalisation.mean, normalisation.std])
         return bool(np.isfinite(statistics).all() and (normalisation.std > 0).all())
 
-    def _reasons(self, backend: Probed) -> Iterator[str]:
-        """Why the training has collapsed, if it has, the most specific reason first."""
+    def _reason(self, backend: Probed) -> str | None:
+        """Why the training has collapsed, if it has: the most specific reason."""
         first, last, settings = self._probes[0], self._probes[-1], self._job.settings
         classes = np.unique(self._job.train.labels)
         rate = f"{settings.learning_rate:g}"
-        if not last.finite:
-            yield self._not_finite(first, last, rate)
-        elif len(classes) == 1:
-            name = self._job.train.class_names[classes[0]]
-            yield recorded.ONE_LABEL.format(name=repr(name))
-        elif len(self._probes) > 1 and last.fingerprint == first.fingerprint:
-            yield recorded.NO_CHANGE.format(step=last.step)
-        # Without the first probe: a head of zeros gives uniform predictions before the first step.
-        elif len(self._probes) > 2 and all(probe.answers_alike for probe in self._probes[-2:]):
-            yield f"{self._what_was_seen(backend)}. {self._why_alike(last, rate)}"
-        elif self._stuck():
-            lasting = recorded.STUCK.format(steps=self._patience, rate=rate)
-            yield f"{self._what_was_seen(backend)}, {lasting}"
-
-    def _why_alike(self, last: Probe, rate: str) -> str:
-        cause = recorded.DEAD_CAUSE if last.dead_layers else recorded.ALIKE
-        return f"{cause} {recorded.REMEDY.format(rate=rate)}"
-
-    def _not_finite(self, first: Probe, last: Probe, rate: str) -> str:
         if not first.finite:
             return recorded.NEVER_FINITE
-        return recorded.DIVERGED.format(step=last.step, rate=rate)
+        if not last.finite:
+            return recorded.DIVERGED.format(step=last.step, rate=rate)
+        if len(classes) == 1:
+            return recorded.ONE_LABEL.format(name=repr(self._job.train.class_names[classes[0]]))
+        if len(self._probes) > 1 and last.fingerprint == first.fingerprint:
+            return recorded.NO_CHANGE.format(step=last.step)
+        # Without the first probe: a head of zeros gives uniform predictions before the first step.
+        if len(self._probes) > 2 and all(probe.answers_alike for probe in self._probes[-2:]):
+            cause = recorded.DEAD_CAUSE if last.dead_layers else recorded.ALIKE
+            remedy = recorded.REMEDY.format(rate=rate)
+            return f"{self._what_was_seen(backend)}. {cause} {remedy}"
+        if self._stuck():
+            lasting = recorded.STUCK.format(steps=self._patience, rate=rate)
+            return f"{self._what_was_seen(backend)}, {lasting}"
+        return None
 
     def _stuck(self) -> bool:
         chance = math.log(self._job.classes)

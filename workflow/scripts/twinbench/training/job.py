@@ -137,7 +137,7 @@ class Job:
     def initial_weights(self) -> Weights:
         """Pretrained weights where given, otherwise random ones; the head's kernel may be zero."""
         network = self.layers, self.input_size, self.settings.batch_normalisation
-        weights = self.with_pretrained(initial_weights(self.seed, *network, self._pretrained_body))
+        weights = self.with_pretrained(initial_weights(self.seed, *network, self.pretrained))
         if self._head_starts_at_zero:
             kernel = f"{HEAD}/kernel"
             weights[kernel] = np.zeros_like(weights[kernel])
@@ -154,15 +154,10 @@ class Job:
         head = self.settings.head
         return head.initialisation == "zeros" or (head.initialisation == "auto" and head.epochs > 0)
 
-    @property
-    def _pretrained_body(self) -> Weights:
-        """The pretrained weights without those of the head, which belong to other classes."""
-        return {n: value for n, value in self.pretrained.items() if not n.startswith(f"{HEAD}/")}
-
     def with_pretrained(self, weights: Weights) -> Weights:
         """The weights with the pretrained ones in their places; the head keeps its own."""
         result = dict(weights)
-        for name, value in self._pretrained_body.items():
+        for name, value in self.pretrained.items():
             if name not in weights or weights[name].shape != value.shape:
                 raise InputError(
                     f"runs.{self.run}.weights: tensor {name} of shape {value.shape} does not fit "

@@ -114,7 +114,9 @@ def _train_epoch(
     row holds what there is.
     """
     job, backend = session.job, session.backend
-    plan = _plan(job, phase, epoch, position.history)
+    plateau = job.settings.reduce_on_plateau
+    scale = schedule.plateau_scale(position.history, plateau.patience, plateau.factor)
+    plan = job.plan(phase, epoch, scale)
     start = time.monotonic() - position.seconds
     backend.input_size = plan.input_size
     steps_done, diagnosis = position.step, None
@@ -172,12 +174,6 @@ def _train_steps(session: _Session, plan: EpochPlan, first: int) -> Iterator[int
         if done == plan.steps or before + done == detector.next_due(before + done - 1):
             detector.probe(backend, before + done)
         yield done
-
-
-def _plan(job: Job, phase: Phase, epoch: int, history: History) -> EpochPlan:
-    plateau = job.settings.reduce_on_plateau
-    scale = schedule.plateau_scale(history, plateau.patience, plateau.factor)
-    return job.plan(phase, epoch, scale)
 
 
 def _save_if_due(session: _Session, plan: EpochPlan, position: _Position) -> None:

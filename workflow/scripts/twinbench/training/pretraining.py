@@ -18,12 +18,12 @@ from twinbench.errors import InputError
 from twinbench.networks.architectures import ARCHITECTURES
 from twinbench.recipe.initial_weights import fold_batch_normalisation
 from twinbench.training import devices, lock
+from twinbench.training.checkpoint import CheckpointStore
 from twinbench.training.devices import Lease
 from twinbench.training.job import Job
 from twinbench.training.run import (
     add_checkpoints,
     add_jobs_per_gpu,
-    checkpoint_store,
     make,
     parts_of,
     train,
@@ -78,7 +78,8 @@ def _execute(arguments: argparse.Namespace, settings: PretrainingSettings, lease
     )
     backend = make(job, arguments.backend, lease)
     parts = parts_of(settings.model_dump(), arguments.backend, job, backend)
-    store = checkpoint_store(arguments.output.parent, settings.model, parts, arguments.resume)
+    folder, exact = arguments.output.parent, arguments.resume == "exact"
+    store = CheckpointStore(folder, arguments.output.name, parts, exact)
     log.info("%s on %d synthetic images", architecture.title, len(job.train))
     outcome = train(job, backend, store, arguments.tensorboard)
     if outcome.diagnosis:

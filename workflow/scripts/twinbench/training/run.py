@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from twinbench import cli, provenance, sources
 from twinbench.backends import backend_module
 from twinbench.backends.backend import Backend
+from twinbench.config.arguments import flat
 from twinbench.config.base import Settings
 from twinbench.config.training import Training
 from twinbench.data import splits
@@ -127,7 +128,7 @@ def _execute(arguments: argparse.Namespace, settings: RunSettings, lease: Lease)
         "inputs": {name: value for name, value in sums.items() if name != "test"},
     }
     parts = parts_of(identity, settings.framework, job, backend)
-    store = checkpoint_store(arguments.history.parent, "run", parts, arguments.resume)
+    store = CheckpointStore(arguments.history.parent, "run", parts, arguments.resume == "exact")
     log.info(
         "%s in %s on %s, %s, %s",
         job.architecture.title,
@@ -217,7 +218,7 @@ def parts_of(identity: dict, framework: str, job: Job, backend: Backend) -> Part
     `identity` has what is particular to this training; versions, code and conditions are added here.
     """
     script = Path(sys.argv[0]).resolve()
-    experiment = _flat({**identity, "versions": provenance.versions(backend.libraries)})
+    experiment = flat({**identity, "versions": provenance.versions(backend.libraries)})
     # Only a wish: the device that was used is among the conditions. The precision set is no wish but
     # part of the experiment. What `auto` became is a condition: on other hardware it may be another
     # arithmetic, but a training that moved there is to go on, and its provenance says so.
@@ -229,22 +230,6 @@ def parts_of(identity: dict, framework: str, job: Job, backend: Backend) -> Part
         "threads": job.threads,
     }
     return Parts(experiment, code, conditions)
-
-
-def checkpoint_store(folder: Path, name: str, parts: Parts, resume: str) -> CheckpointStore:
-    """The store of a training; `resume` is the setting: any or exact."""
-    return CheckpointStore(folder, name, parts, exact=resume == "exact")
-
-
-def _flat(values: dict, prefix: str = "") -> dict[str, Any]:
-    """Values by dotted keys; empty groups stay."""
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, dict) and value:
-            found |= _flat(value, f"{prefix}{name}.")
-        else:
-            found[f"{prefix}{name}"] = value
-    return found
 
 
 def train(job: Job, backend: Backend, store: CheckpointStore, tensorboard: Path) -> Outcome:

@@ -171,9 +171,8 @@ def _data(job: Job, model: nn.Sequential) -> dict[str, Setting]:
 
 
 def _process(model: nn.Sequential, job: Job) -> dict[str, Setting]:
-    compiled = hasattr(model, "_orig_mod")  # what torch.compile wraps
     on_gpu = any(parameter.is_cuda for parameter in model.parameters())
-    execution = "compiled" if compiled else "CUDA graph" if on_gpu and not job.native else "eager"
+    execution = "CUDA graph" if on_gpu and not job.native else "eager"
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     deterministic = torch.are_deterministic_algorithms_enabled() and not warn_only
     # Channels last: a kernel's channels lie side by side in memory.

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +88,6 @@ class Backend:
         if first_step == 0:
             self._metric_sums.zero_()
         self._set_plan(plan)
-        self._set_training_mode()
 
     def _set_plan(self, plan: EpochPlan) -> None:
         """Put the plan on the device: where the one before it was, if that had the same shapes."""
@@ -113,6 +111,7 @@ class Backend:
 
     def train(self, first: int, last: int) -> None:
         native = self._job.native
+        self._set_training_mode()
         self._step.fill_(first)
         if self._execute is None:
             # Native augmentation draws from torch's generator on the host, which a graph cannot.
@@ -146,7 +145,8 @@ class Backend:
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         on_device = torch.from_numpy(images).to(self._device)
-        with self._evaluating(), torch.inference_mode(), self._autocast():
+        self._network.eval()
+        with torch.inference_mode(), self._autocast():
             outputs = [
                 self._network(self._evaluation_input(batch))
                 for batch in on_device.split(_EVALUATION_BATCH)
@@ -154,7 +154,8 @@ class Backend:
             return torch.cat(outputs).cpu().numpy()
 
     def probe(self, images: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
-        with self._evaluating(), torch.inference_mode(), self._autocast():
+        self._network.eval()
+        with torch.inference_mode(), self._autocast():
             outputs = self._evaluation_input(torch.from_numpy(images).to(self._device))
             dead = {}
             for name, module in self._network.named_children():
@@ -171,11 +172,11 @@ class Backend:
             if isinstance(module, torch.nn.Conv2d | torch.nn.Linear) and module.weight.requires_grad
         }
         inputs = torch.from_numpy(images).to(self._device)
-        with self._evaluating():
-            with self._autocast():
-                logits = self._network(self._evaluation_input(inputs))
-            loss = functional.cross_entropy(logits, torch.from_numpy(labels).to(self._device))
-            gradients = torch.autograd.grad(loss, list(kernels.values()))
+        self._network.eval()
+        with self._autocast():
+            logits = self._network(self._evaluation_input(inputs))
+        loss = functional.cross_entropy(logits, torch.from_numpy(labels).to(self._device))
+        gradients = torch.autograd.grad(loss, list(kernels.values()))
         return {n: g.norm().item() for n, g in zip(kernels, gradients, strict=True)}
 
     def keep_weights(self) -> None:
@@ -236,14 +237,12 @@ class Backend:
 
     def _set_step(self) -> None:
         """Learning rates and dropout masks of the step."""
-        self._set_learning_rates(self._of_step("learning_rates"))
+        learning_rate = self._of_step("learning_rates")
+        for group in self._optimiser.groups:
+            group.learning_rate.copy_(learning_rate * group.multiplier)
         dropouts = [m for m in self._network if isinstance(m, network.MaskedDropout)]
         for layer, keys in zip(dropouts, self._of_step("dropout_keys"), strict=True):
             layer.keys = keys
-
-    def _set_learning_rates(self, learning_rate: torch.Tensor) -> None:
-        for group in self._optimiser.groups:
-            group.learning_rate.copy_(learning_rate * group.multiplier)
 
     def _of_step(self, name: str) -> torch.Tensor:
         return self._plan_tensors[name].index_select(0, self._step)[0]
@@ -277,15 +276,6 @@ class Backend:
         settings = self._job.settings.augmentation if training else None
         size = self._job.input_size
         return augmentation.transform_natively(images, self._normaliser, size, settings)
-
-    @contextmanager
-    def _evaluating(self) -> Iterator[None]:
-        """Within the block nothing is dropped; after it each layer is in the mode it was in."""
-        modes = [(module, module.training) for module in self._network]
-        self._network.eval()
-        yield
-        for module, mode in modes:
-            module.train(mode)
 
     def _set_training_mode(self) -> None:
         """Training mode, but batch normalisation of frozen layers keeps its averages."""

@@ -153,10 +153,7 @@ def set_weights(
     """
     with torch.no_grad():
         for name, parameter, flattened in _named_parameters(network, layers, size):
-            value = weights[name]
-            if name.endswith("/kernel"):
-                value = _to_torch(value, flattened)
-            parameter.copy_(torch.from_numpy(value))
+            parameter.copy_(torch.from_numpy(_to_torch(weights[name], flattened)))
 
 
 def get_weights(network: nn.Sequential, layers: tuple[Layer, ...], size: int) -> Weights:
@@ -174,11 +171,9 @@ def set_gradients(
     for name, parameter, flattened in _named_parameters(network, layers, size):
         parameter.grad = None
         if name in gradients:
-            value = gradients[name]
-            if name.endswith("/kernel"):
-                value = _to_torch(value, flattened)
+            value = torch.from_numpy(_to_torch(gradients[name], flattened))
             # In the parameter's own memory order, on which the fused optimiser relies.
-            parameter.grad = torch.empty_like(parameter).copy_(torch.from_numpy(value))
+            parameter.grad = torch.empty_like(parameter).copy_(value)
 
 
 def get_gradients(network: nn.Sequential, layers: tuple[Layer, ...], size: int) -> Weights:
@@ -218,18 +213,19 @@ def _named_parameters(
             yield f"{layer.name}/variance", normalisation.running_var, None
 
 
-def _to_torch(kernel: np.ndarray, flattened: tuple[int, ...] | None) -> np.ndarray:
-    if kernel.ndim == 4:
-        return kernel.transpose(3, 2, 0, 1)
+def _to_torch(value: np.ndarray, flattened: tuple[int, ...] | None) -> np.ndarray:
+    """A kernel in torch's layout; a bias stays."""
+    if value.ndim == 4:
+        return value.transpose(3, 2, 0, 1)
     if flattened:
         height, width, channels = flattened
-        kernel = kernel.reshape(height, width, channels, -1).transpose(2, 0, 1, 3)
-        kernel = kernel.reshape(height * width * channels, -1)
-    return kernel.T
+        value = value.reshape(height, width, channels, -1).transpose(2, 0, 1, 3)
+        value = value.reshape(height * width * channels, -1)
+    return value.T
 
 
 def _from_torch(tensor: torch.Tensor, flattened: tuple[int, ...] | None) -> np.ndarray:
-    """The inverse of `_to_torch` for kernels; a bias stays. On a CPU a view, but of a dense kernel."""
+    """The inverse of `_to_torch`. On a CPU a view, but of a dense kernel."""
     value = tensor.detach().cpu()
     if value.ndim == 4:
         return value.permute(2, 3, 1, 0).numpy()

@@ -30,7 +30,8 @@ class ParityBackend(Backend):
         images, labels = self._batch()
         self._optimiser.zero_grad()
         loss, _ = self._loss(images, labels)
-        loss.backward()
+        if loss.requires_grad:  # not with every layer frozen
+            loss.backward()
         return loss.item(), network.get_gradients(self._network, job.layers, job.input_size)
 
     def update(self, plan: EpochPlan, step: int, gradients: Weights) -> None:

@@ -52,9 +52,11 @@ def _optimiser(model: keras.Sequential) -> dict[str, Setting]:
         "Adam: largest second moment (AMSGrad)": Setting(
             str(optimiser.amsgrad), f"amsgrad={optimiser.amsgrad}"
         ),
-        "weight decay of kernels": Setting(f"{optimiser.decay:g}", f"decoupled, {kind}"),
+        "weight decay of kernels": Setting(
+            f"{optimiser.decay:g}" if trained else "", f"decoupled, {kind}"
+        ),
         "weight decay of biases": Setting(
-            "0" if optimiser.weight_decay is None else f"{optimiser.weight_decay:g}",
+            f"{optimiser.weight_decay or 0:g}" if trained else "",
             f"weight_decay={optimiser.weight_decay}",
         ),
         "clipping of gradients": Setting(

@@ -43,7 +43,9 @@ class Backend:
         keras.config.set_dtype_policy("mixed_bfloat16" if mixed else "float32")
         self._job = job
         self.input_size = job.input_size
-        self._network = _native_network(job) if job.native else _harmonised_network(job)
+        self._network = (
+            _native_network(job) if job.native else _built(job, any_size=_changes_size(job))
+        )
         # A variable, since TensorFlow gathers bytes on a GPU from variables alone.
         self._images = tf.Variable(job.train.images, trainable=False)
         self._labels = tf.one_hot(job.train.labels, job.classes)
@@ -51,7 +53,7 @@ class Backend:
         self._kept: list[tf.Tensor] = []
         self._plan: EpochPlan
         self._plan_tensors: PlanTensors
-        self._train_steps = _graph(self._steps)
+        self._train_steps: Callable
         self._predict = _graph(self._logits, reduce_retracing=True)
         self._probe = _graph(self._probe_layers)
         self.set_weights(
@@ -208,11 +210,9 @@ class Backend:
         job = self._job
         grids = [x.size for x in job.layers if isinstance(x, AdaptiveAveragePooling)]
         pools = any(size > 1 for size in grids)
-        plain = network.build(
-            job.layers,
-            job.settings.batch_normalisation,
-            self.input_size if pools else job.input_size,
-            dropout=job.settings.dropout,
+        plain = _built(
+            job,
+            self.input_size if pools else None,
             own_masks=True,
             any_size=_changes_size(job) and not pools,
             to_exchange=True,
@@ -350,13 +350,14 @@ def plan_tensors(plan: EpochPlan) -> PlanTensors:
     )
 
 
-def _harmonised_network(job: Job) -> keras.Sequential:
+def _built(job: Job, input_size: int | None = None, **options: bool) -> keras.Sequential:
+    """The job's network; `options` are those of `network.build`."""
     return network.build(
         job.layers,
         job.settings.batch_normalisation,
-        job.input_size,
+        input_size or job.input_size,
         dropout=job.settings.dropout,
-        any_size=_changes_size(job),
+        **options,
     )
 
 
@@ -367,13 +368,7 @@ def _changes_size(job: Job) -> bool:
 def _native_network(job: Job) -> keras.Sequential:
     """The network with Keras' own initialisation, dropout and augmentation, from the run's seed."""
     keras.utils.set_random_seed(job.seed)
-    plain = network.build(
-        job.layers,
-        job.settings.batch_normalisation,
-        job.input_size,
-        dropout=job.settings.dropout,
-        own_masks=True,
-    )
+    plain = _built(job, own_masks=True)
     settings = job.settings.augmentation
     first = augmentation.native_layers(job.normalisation, job.input_size, settings)
     return keras.Sequential(

@@ -87,7 +87,11 @@ def build(
                 else MaskedDropout(input_shape[0], dropout, name=layer.name)
             )
             continue
-        if to_exchange and isinstance(layer, architectures.AdaptiveAveragePooling):
+        if (
+            to_exchange
+            and isinstance(layer, architectures.AdaptiveAveragePooling)
+            and layer.size > 1  # for a single cell Keras has a layer
+        ):
             network += _fixed_pooling(layer, input_shape)
             continue
         network += _layers(layer, own_masks)
@@ -146,8 +150,6 @@ def _fixed_pooling(
     layer: architectures.AdaptiveAveragePooling, input_shape: tuple[int, ...]
 ) -> list[keras.layers.Layer]:
     """Average pooling to a grid, for inputs of one size, as products with a fixed matrix each way."""
-    if layer.size == 1:  # where Keras has a layer, for inputs of any size
-        return _layers(layer, initialised=False)
     height, width, channels = input_shape
     return [
         keras.layers.EinsumDense(

@@ -59,7 +59,7 @@ def library_reference(
         include_top=False, weights=None, input_shape=(size, size, 3), pooling="avg"
     )
     if _is_librarys_own(published):
-        library.load_weights(str(published))
+        library.load_weights(str(published), by_name=True)  # which leaves out a head
     else:
         weights = read_published(published, architecture)
         for layer, theirs in layer_names(architecture):
@@ -69,5 +69,9 @@ def library_reference(
 
 
 def _is_librarys_own(path: Path) -> bool:
-    """Whether Keras' network reads the file itself: with a group for each layer, by its name."""
-    return h5py.is_hdf5(path) and "layer_names" in h5py.File(path).attrs
+    """Whether Keras' network reads the file itself: with a group for each layer, by its name. What it does
+    with a file depends on the file's name."""
+    if path.suffix != ".h5" or path.name.endswith(".weights.h5"):
+        return False
+    with h5py.File(path) as file:
+        return "layer_names" in file.attrs
