@@ -17,6 +17,7 @@ from scipy import stats
 from twinbench.analysis.comparisons import Comparison, Run, compare_runs
 from twinbench.analysis.reading import Dataset, InitialWeights, Provenance
 from twinbench.analysis.spread import DEFAULT_SETTINGS, SHORT_TRAININGS
+from twinbench.data.archive import CIFAR10_CLASSES
 
 DOCUMENT = ROOT / "docs" / "statistics.md"
 START, END = "<!-- simulation -->\n", "<!-- /simulation -->"
@@ -72,7 +73,13 @@ def provenance(epochs: int = LONG, images: int = FEW, **differing: str) -> Prove
         weights=weights,
         settings=settings,
         epochs_run=epochs,
-        dataset=Dataset(name="", source="cifar10", train_images=images, sha256={}),
+        dataset=Dataset(
+            name="",
+            source="cifar10",
+            class_names=list(CIFAR10_CLASSES),
+            train_images=images,
+            sha256={},
+        ),
     )
 
 

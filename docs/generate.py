@@ -252,8 +252,8 @@ def example() -> str:
     )
     return "\n".join(
         [
-            f"- **PyTorch or TensorFlow?** {twins}, over five seeds. By the usual test "
-            "one of these alone [would have named a winner](docs/statistics.md#why-one-seed-cannot-tell).",
+            f"- **PyTorch or TensorFlow?** {twins}, over five seeds. One of these alone "
+            "[would have named a winner](docs/statistics.md#why-one-seed-cannot-tell) by the usual test.",
             f"- **Scratch or pretrained?** {in_a_sentence(VGG16, VGG16_PRETRAINED)}, for the same VGG16, "
             "from one seed.",
             "- **The course report's 10 %?** A collapsed training, not a weak network: "

@@ -1,5 +1,7 @@
 """What tests of several rooms use: the project's folder, tiny networks, small jobs and their files."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +20,8 @@ from twinbench.networks.architectures import (
     MaxPooling,
     PublishedWeights,
 )
+from twinbench.networks.weights import Weights
+from twinbench.recipe.initial_weights import initial_weights
 from twinbench.training.job import Job
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,7 +44,6 @@ TINY = Architecture(
         Dense("dense2", 16),
     ),
     input_size=32,
-    smallest_input=32,
 )
 # Takes images of any size, and has published weights.
 TINY_RESIZABLE = Architecture(
@@ -56,7 +59,6 @@ TINY_RESIZABLE = Architecture(
         Dense("dense1", 16),
     ),
     input_size=32,
-    smallest_input=32,
     published=PublishedWeights(
         backend="pytorch",
         library_name=None,
@@ -66,6 +68,34 @@ TINY_RESIZABLE = Architecture(
         pretraining_size=32,
     ),
 )
+# Whose first layer has another name in the libraries' files.
+TINY_RENAMED = replace(
+    TINY_RESIZABLE,
+    published=replace(TINY_RESIZABLE.published, layer_names={"conv1": "features.0"}),
+)
+
+
+def resizable_weights(classes: int) -> Weights:
+    """Initial weights of the network for any image size, with a head for so many classes."""
+    return initial_weights(1, TINY_RESIZABLE.with_head(classes), 32, False)
+
+
+def body(weights: Weights) -> Weights:
+    """Without the head."""
+    return {name: value for name, value in weights.items() if not name.startswith("head/")}
+
+
+def options(values: Mapping[str, object]) -> list[str]:
+    """Options of a command: `--name value` for each."""
+    return [word for name, value in values.items() for word in (f"--{name}", str(value))]
+
+
+def write_program(path: Path, text: str) -> Path:
+    """Make an executable file; returns its folder, for a search path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    path.chmod(0o755)
+    return path.parent
 
 
 def training_settings(**changes) -> Training:
@@ -116,5 +146,5 @@ def training_arguments(job: Job, framework: str, folder: Path) -> list[str]:
     for name in ("train", "validation", "test"):
         files[name] = f"{name}.safetensors"
         splits.save(folder / files[name], getattr(job, name))
-    paths = [word for name, file in files.items() for word in (f"--{name}", str(folder / file))]
+    paths = options({name: folder / file for name, file in files.items()})
     return [*to_arguments(settings).values(), "--seed", "1", "--threads", "1", *paths]

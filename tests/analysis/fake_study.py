@@ -21,6 +21,7 @@ FINE_TUNING = {**SETTINGS, "learning_rate": 0.0001}
 DATASET = {
     "name": "cifar10-1a2b3c4d",
     "source": "cifar10",
+    "class_names": CLASS_NAMES,
     "train_images": 1000,
     "sha256": {"train": "12" * 32, "validation": "34" * 32, "test": "56" * 32},
 }

@@ -40,6 +40,9 @@ def test_the_measured_one_is_that_of_the_default_recipe():
         DEFAULT.model_copy(
             update={"dataset": DEFAULT.dataset.model_copy(update={"source": "synthetic"})}
         ),
+        DEFAULT.model_copy(
+            update={"dataset": DEFAULT.dataset.model_copy(update={"class_names": ["a", "b"]})}
+        ),
     ],
     ids=[
         *(
@@ -51,6 +54,7 @@ def test_the_measured_one_is_that_of_the_default_recipe():
             "another rate",
         ),
         "synthetic images",
+        "own images",
     ],
 )
 def test_with_any_other_run_it_is_the_published_one(other):

@@ -15,9 +15,13 @@ from twinbench.backends import model_suffix
 from twinbench.networks.architectures import ARCHITECTURES
 
 SNIPPETS = re.findall(r"```python\n(.*?)```", (ROOT / "docs/models.md").read_text("utf-8"), re.S)
+BUILT, OF_TORCHVISION, OF_KERAS = SNIPPETS
+ALEXNET32 = 'network = alexnet32(len(facts["class_names"]))'
 CODE = {
-    "pytorch": next(code for code in SNIPPETS if "import torch\n" in code or "torch," in code),
-    "tensorflow": next(code for code in SNIPPETS if "keras" in code),
+    ("pytorch", "alexnet32"): BUILT,
+    ("pytorch", "alexnet"): BUILT.replace(
+        ALEXNET32, "; ".join([*OF_TORCHVISION.splitlines(), "network = alexnet"])
+    ),
 }
 PRINT_LOGITS = "\nprint(json.dumps(logits))\n"
 
@@ -25,6 +29,7 @@ PRINT_LOGITS = "\nprint(json.dumps(logits))\n"
 @pytest.mark.parametrize(
     ("framework", "network", "size"),
     [
+        ("pytorch", "alexnet32", 32),
         ("pytorch", "alexnet", 64),
         ("tensorflow", "alexnet", 160),  # its pooling covers pixels unevenly
         ("tensorflow", "vgg16", 32),
@@ -34,13 +39,14 @@ def test_a_saved_network_predicts_the_same_in_its_library_alone(framework, netwo
     pretrained = {"conv1/bias": np.full(64, 0.1, np.float32)} if network == "alexnet" else None
     job = make_job(ARCHITECTURES[network], input_size=size, pretrained=pretrained)
     backend = import_module(f"twinbench.backends.{framework}.backend").Backend(job)
+    code = CODE.get((framework, network), OF_KERAS)
     model = tmp_path / f"model.{model_suffix(framework)}"
     backend.save_model(model)
     # An image that needs no resizing, since PIL and the study resize differently.
     image = np.asarray(Image.fromarray(split("target", 1, 9).images[0]).resize((size, size)))
     Image.fromarray(image).save(tmp_path / "image.png")
     done = subprocess.run(
-        [sys.executable, "-c", CODE[framework] + PRINT_LOGITS, model, tmp_path / "image.png"],
+        [sys.executable, "-c", code + PRINT_LOGITS, model, tmp_path / "image.png"],
         cwd=tmp_path,
         env={n: v for n, v in os.environ.items() if n != "PYTHONPATH"}
         | {"CUDA_VISIBLE_DEVICES": ""},

@@ -26,7 +26,6 @@ VGG19 = Architecture(
         Dropout("dropout1"),
     ),
     input_size=32,
-    smallest_input=32,
     published=PublishedWeights(
         backend="tensorflow",
         library_name="VGG19",

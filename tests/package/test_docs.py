@@ -12,12 +12,15 @@ import yaml
 from jsonschema import Draft202012Validator
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+from PIL import Image
 from snakemake.cli import get_argument_parser
 from snakemake.utils import update_config
 from support import ROOT
 from twinbench.analysis import comparisons, metrics
 from twinbench.analysis.reading import HISTORY_COLUMNS
 from twinbench.config.models import Config
+from twinbench.data.archive import read_archive
+from twinbench.networks import architectures
 from twinbench.parity import comparing
 
 PAGES = sorted(
@@ -152,6 +155,30 @@ def test_the_settings_that_a_page_shows_are_valid(page):
         assert not list(Draft202012Validator(SCHEMA).iter_errors(shown)), block
 
 
+def test_the_page_makes_an_archive_of_ones_own_images(tmp_path):
+    classes = [f"class {number}" for number in range(10)]
+    for split, shade in (("train", 100), ("test", 200)):
+        for number, name in enumerate(classes):
+            for copy in range(5):
+                path = tmp_path / split / name / f"{copy}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.new("RGB", (40, 50), (number, shade, copy)).save(path)
+    (code,) = blocks(ROOT / "docs/how-to.md", "python")
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+    archive = read_archive(tmp_path / "mine.tar.gz")
+    assert archive.class_names == classes
+    for samples, shade in ((archive.train, 100), (archive.test, 200)):
+        assert len(samples.labels) == 50 and (samples.images[..., 1] == shade).all()
+        assert (samples.images[:, 0, 0, 0] == samples.labels).all()
+
+
+def test_the_page_adds_a_network(tmp_path):
+    code = blocks(ROOT / "docs/extending.md", "python")[0]
+    names = dict(vars(architectures), ARCHITECTURES={})
+    exec(code, names)
+    assert names["ARCHITECTURES"].keys() == {"small"}
+
+
 def test_each_result_has_overlays_that_make_a_study():
     rows = [
         line
@@ -177,7 +204,7 @@ def test_each_result_has_overlays_that_make_a_study():
         ("parity.csv", set(comparing.COLUMNS)),
         (
             "history.csv",
-            {*HISTORY_COLUMNS, "phase", "learning_rate", "input_size", "dead_relus", "collapsed"},
+            {*HISTORY_COLUMNS, "learning_rate", "dead_relus", "collapsed"},
         ),
     ],
 )

@@ -431,18 +431,20 @@ def test_synthetic_images_are_never_taken_for_cifar10(tmp_path):
 @pytest.mark.parametrize(
     ("source", "official", "said"),
     [
-        ("cifar10", True, None),
-        ("cifar10", False, "**The archive is not the official one**"),
-        ("synthetic", False, "**The images are others**"),
+        ({}, True, None),
+        ({}, False, "**The archive is not the official one**"),
+        ({"source": "synthetic"}, False, "**The images are others**"),
+        ({"class_names": list("abcdefghij")}, False, "**The images are others**"),
     ],
 )
 def test_reported_results_of_perhaps_other_images_are_said_to_be(tmp_path, source, official, said):
     fake = FakeStudy(tmp_path, images=100)
     for run in FOUR:
-        fake.edit_provenance(run, dataset={**DATASET, "source": source})
-    found = words(reported.reported(evidence(fake, settings={"official_archive": official})))
-    assert said in found if said else "archive" not in found
-    assert ("makes gaps of up to" in found) == (source == "cifar10")
+        fake.edit_provenance(run, dataset=DATASET | source)
+    found = reported.reported(evidence(fake, settings={"official_archive": official}))
+    assert said in words(found) if said else "archive" not in words(found)
+    assert ("makes gaps of up to" in words(found)) == (not source)
+    assert (table(found, "reported")[0][3] == "-") == bool(source)
 
 
 def test_the_command_to_repeat_it_names_the_commit_if_it_is_one(tmp_path):

@@ -24,7 +24,10 @@ def describe_failure(job: str, logs: Iterable[str | Path], started: float) -> st
 
 def _reason(lines: list[str]) -> str:
     if not lines:
-        return "It ended before it wrote to its log; the reason, if it gave one, is further up."
+        return (
+            "It ended before it wrote to its log; the reason, if it gave one, is further up, "
+            "on a cluster perhaps sbatch's."
+        )
     reasons = [found[1] for line in lines if (found := _REASON.match(line))]
     if reasons:
         return reasons[-1]

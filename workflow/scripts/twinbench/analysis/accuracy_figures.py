@@ -208,7 +208,7 @@ def _reported(
     results: StudyResults, reference: Reference | None, shown: list[str]
 ) -> dict[str, Value]:
     """What was reported of each run, if it was on the same data, and its Wilson interval."""
-    if reference is None or results.models[0].provenance.dataset.source != reference.dataset:
+    if reference is None or results.models[0].provenance.dataset.kind != reference.dataset:
         return {}
     images = reference.test_images
     values = {run: reference.runs[run].test_accuracy for run in shown if run in reference.runs}

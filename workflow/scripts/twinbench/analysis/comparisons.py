@@ -29,6 +29,7 @@ FACTORS = (
     translatable("device"),
 )
 HARDWARE = ("precision", "device")
+_MULTIPLIERS = "learning_rate_multipliers"
 # The question of two runs of the same settings: how far apart are they by luck?
 REPETITION = "repetition"
 
@@ -290,14 +291,20 @@ def _factors(a: Run, b: Run) -> list[str]:
         "protocol": x.settings.get("protocol") != y.settings.get("protocol"),
     }
     # Fine-tuning needs its own schedule: settings that come with the weights are not another factor.
-    differs["training settings"] = not differs["weights"] and _recipe(x) != _recipe(y)
+    differs["training settings"] = not differs["weights"] and _recipe(x, y) != _recipe(y, x)
     differs |= {
         name: any(getattr(x, name) != getattr(y, name) for x, y in pairs) for name in HARDWARE
     }
     return [name for name in FACTORS if differs[name]]
 
 
-def _recipe(provenance: Provenance) -> dict[str, Any]:
-    """The settings that are not a factor of their own: of hardware, what was used counts."""
+def _recipe(provenance: Provenance, other: Provenance) -> dict[str, Any]:
+    """The settings that are not a factor of their own: of hardware, what was used counts. A multiplier for
+    layers that another network does not have belongs to the network."""
     own = (*HARDWARE, "protocol")
-    return {name: value for name, value in provenance.settings.items() if name not in own}
+    found = {name: value for name, value in provenance.settings.items() if name not in own}
+    if provenance.model != other.model:
+        theirs = other.settings.get(_MULTIPLIERS, {})
+        both = {n: each for n, each in found.get(_MULTIPLIERS, {}).items() if n in theirs}
+        found[_MULTIPLIERS] = both
+    return found

@@ -31,19 +31,6 @@ QUESTIONS = {
     REPETITION: translatable("Does a repetition differ?"),
 }
 SPLITS = (translatable("train"), translatable("validation"), translatable("test"))
-# The classes of CIFAR-10, as its archive names them.
-CLASSES = (
-    translatable("airplane"),
-    translatable("automobile"),
-    translatable("bird"),
-    translatable("cat"),
-    translatable("deer"),
-    translatable("dog"),
-    translatable("frog"),
-    translatable("horse"),
-    translatable("ship"),
-    translatable("truck"),
-)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 
+from twinbench.data.archive import CIFAR10_CLASSES
 from twinbench.errors import InputError
 
 HISTORY_COLUMNS = (
@@ -55,12 +56,20 @@ class InitialWeights(Record):
 
 
 class Dataset(Record):
-    """`source` is cifar10 or synthetic, `sha256` the checksum of each split's file."""
+    """`source` is cifar10, which holds for any archive, or synthetic; `sha256` the checksum of each
+    split's file."""
 
     name: str
     source: str
+    class_names: list[str]
     train_images: PositiveInt
     sha256: dict[str, str]
+
+    @property
+    def kind(self) -> str:
+        """What the images are: cifar10, synthetic, or own, of other classes than CIFAR-10's."""
+        own = self.source == "cifar10" and tuple(self.class_names) != CIFAR10_CLASSES
+        return "own" if own else self.source
 
 
 class Code(Record):

@@ -67,7 +67,7 @@ def _of_default_recipe(provenance: Provenance) -> bool:
     return (
         provenance.model == "alexnet32"
         and provenance.weights.source == "none"
-        and provenance.dataset.source == "cifar10"
+        and provenance.dataset.kind == "cifar10"
         and provenance.dataset.train_images >= _DEFAULT_IMAGES
         and provenance.settings.items() >= DEFAULT_SETTINGS.items()
     )

@@ -19,7 +19,7 @@ FORMS = {
 }
 NO_GROUP = "{kind} instead of a group of settings; write `key: value` lines, or remove the key"
 _NO_INTEGER = "{value} is not a whole number; give one"
-_NO_NUMBER = "{value} is not a number; give one"
+_NO_NUMBER = "{value} is not a number; give one, with a point for decimals"
 _NO_TRUTH_VALUE = "{value} is neither true nor false; give one of these"
 # By pydantic's type of the error. Besides `value` and `kind`, a message may use what pydantic adds.
 _MESSAGES = {
@@ -85,6 +85,8 @@ def explain(error: ErrorDetails, errors: list[ErrorDetails], schema: dict[str, A
             return f"{shown(value)} is none of {', '.join(choices)}{hint}"
         case "string_pattern_mismatch":
             text = f"{{value}} does not have the right form; {FORMS[known['pattern']]}"
+        case "string_type" if place[-1:] == ("weights",) and value is None:
+            text = "nothing; give none (random), imagenet, synthetic or the path of a file"
         case "string_type" if value is None or isinstance(value, list | dict):
             text = "{kind} instead of text; give text"
         case other:

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from twinbench.errors import InputError
+from twinbench.texts import translatable
 
 BATCHES = tuple(f"data_batch_{i}.bin" for i in range(1, 6))
 TEST_BATCH = "test_batch.bin"
@@ -18,6 +19,19 @@ CLASS_NAMES = "batches.meta.txt"
 
 _MEMBERS = (*BATCHES, TEST_BATCH, CLASS_NAMES)
 _CLASSES = 10
+# The classes of CIFAR-10, as its archive names them.
+CIFAR10_CLASSES = (
+    translatable("airplane"),
+    translatable("automobile"),
+    translatable("bird"),
+    translatable("cat"),
+    translatable("deer"),
+    translatable("dog"),
+    translatable("frog"),
+    translatable("horse"),
+    translatable("ship"),
+    translatable("truck"),
+)
 _RECORD = 1 + 3 * 32 * 32  # bytes: the label, then the red, green and blue planes
 _LARGEST = 1 << 30  # bytes, unpacked; CIFAR-10 has 184 million
 # To fetch the same bytes again helps only where the disk has damaged them.
@@ -107,13 +121,13 @@ def _records(data: bytes, origin: str) -> np.ndarray:
     count, rest = divmod(len(data), _RECORD)
     if rest or count == 0:
         raise InputError(
-            f"{origin}: {len(data)} bytes, not a multiple of the {_RECORD} bytes of a record; {_ANEW}"
+            f"{origin}: {len(data)} bytes are no images of 32x32 pixels, {_RECORD} bytes each; {_LAYOUT}"
         )
     records = np.frombuffer(data, np.uint8).reshape(count, _RECORD)
     wrong = np.flatnonzero(records[:, 0] >= _CLASSES)
     if len(wrong):
         raise InputError(
-            f"{origin}: record {wrong[0]} has label {records[wrong[0], 0]}, expected 0 to 9; {_ANEW}"
+            f"{origin}: record {wrong[0]} has label {records[wrong[0], 0]}, expected 0 to 9; {_LAYOUT}"
         )
     return records
 
@@ -133,6 +147,6 @@ def _class_names(data: bytes, origin: str) -> list[str]:
     if len(set(names)) != _CLASSES or len(names) != _CLASSES:
         raise InputError(
             f"{origin}: {len(names)} class names ({len(set(names))} different), expected {_CLASSES}; "
-            f"{_ANEW}"
+            f"{_LAYOUT}"
         )
     return names

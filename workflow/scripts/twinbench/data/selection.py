@@ -41,7 +41,8 @@ def select(archive: Archive, settings: SelectionSettings) -> dict[str, Samples]:
                 raise InputError(
                     f"the {split} split has no image of the class '{name}' with limit "
                     f"{settings.limit} and validation_fraction {settings.validation_fraction}; "
-                    "raise the limit or change the fraction"
+                    "raise the limit or change the fraction; images of your own need some of each class in "
+                    "the archive's training and test files"
                 )
     return selected
 

@@ -6,9 +6,12 @@ whose outputs are the logits.
 """
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 
+from twinbench.errors import InputError
 from twinbench.texts import translatable
 
 
@@ -57,6 +60,7 @@ class Dense:
 Layer = Convolution | MaxPooling | AdaptiveAveragePooling | Flatten | Dropout | Dense
 
 HEAD = "head"
+_SMALLEST_IMAGE = 32  # pixels
 
 # What descriptions of layers are made of, for the report to translate.
 WORDS = (
@@ -98,19 +102,29 @@ class PublishedWeights:
 class Architecture:
     """A network without its head.
 
-    `input_size` is the default image size in pixels, `smallest_input` the smallest at which no layer's
-    output becomes empty. `published` is None where no ImageNet weights are published.
+    `input_size` is the default image size in pixels; `published` is None where no ImageNet weights are
+    published. Raises `InputError` where the layers make no network.
     """
 
     name: str
     title: str
     layers: tuple[Layer, ...]
     input_size: int
-    smallest_input: int
     published: PublishedWeights | None = None
+
+    def __post_init__(self) -> None:
+        if problem := _problem(self.layers, self.input_size):
+            raise InputError(
+                f"network {self.name}: {problem}; correct its table (docs/extending.md)"
+            )
 
     def with_head(self, classes: int) -> tuple[Layer, ...]:
         return (*self.layers, Dense(HEAD, classes))
+
+    @property
+    def smallest_input(self) -> int:
+        """The smallest image size, of 32 pixels and more, at which no layer's output is empty."""
+        return next(size for size in count(_SMALLEST_IMAGE) if not _empty(self.layers, size))
 
     @property
     def takes_any_size(self) -> bool:
@@ -121,6 +135,33 @@ class Architecture:
         """The names of the layers that have weights, the head last."""
         names = [layer.name for layer in self.layers if isinstance(layer, Convolution | Dense)]
         return [*names, HEAD]
+
+
+def _problem(layers: tuple[Layer, ...], input_size: int) -> str | None:
+    """Why the layers make no network, if they make none."""
+    names = [layer.name for layer in layers]
+    for name in names:
+        if not re.fullmatch("[a-z][a-z0-9_]*", name) or names.count(name) > 1 or name == HEAD:
+            return (
+                f"{name!r} cannot be a layer's name; use lower-case letters, digits and _, each name once, "
+                f"and not {HEAD}"
+            )
+    # Images before it, features behind it.
+    kinds = [
+        isinstance(layer, Dropout | Dense) for layer in layers if not isinstance(layer, Flatten)
+    ]
+    places = [place for place, layer in enumerate(layers) if isinstance(layer, Flatten)]
+    if places != [kinds.count(False)] or kinds != sorted(kinds):
+        return "it needs one Flatten, behind all convolutions and pooling, before all Dropout and Dense"
+    if layer := _empty(layers, input_size):
+        return f"with images of {input_size} pixels the output of {layer} is empty"
+    return None
+
+
+def _empty(layers: tuple[Layer, ...], input_size: int) -> str | None:
+    """The first layer whose output is empty for images of this size."""
+    found = (layer.name for layer, _, output in shapes(layers, input_size) if min(output) < 1)
+    return next(found, None)
 
 
 def shapes(
@@ -222,7 +263,6 @@ ALEXNET32 = Architecture(
         Dense("dense2", 4096),
     ),
     input_size=32,
-    smallest_input=32,
 )
 
 # torchvision.models.alexnet, which follows Krizhevsky 2014 ("one weird trick").
@@ -246,7 +286,6 @@ ALEXNET = Architecture(
         Dense("dense2", 4096),
     ),
     input_size=128,
-    smallest_input=63,
     published=PublishedWeights(
         backend="pytorch",
         library_name="alexnet",
@@ -282,7 +321,6 @@ VGG16 = Architecture(
         Dropout("dropout1"),
     ),
     input_size=32,
-    smallest_input=32,
     published=PublishedWeights(
         backend="tensorflow",
         library_name="VGG16",

@@ -221,7 +221,7 @@ def marker_job(job: Job) -> Job:
     images = np.broadcast_to(digits[:, None, None], job.train.images.shape)
     return replace(
         job,
-        architecture=Architecture("marker", "Marker", (Flatten("flatten"),), 32, 32),
+        architecture=Architecture("marker", "Marker", (Flatten("flatten"),), 32),
         settings=job.settings.changed(
             input_size=job.image_size,
             frozen=[],

@@ -230,6 +230,8 @@ def _images(evidence: Evidence) -> Badge:
     say = evidence.say
     if evidence.synthetic_images:
         return Badge(say("synthetic images, not CIFAR-10"), False)
+    if evidence.dataset.kind == "own":
+        return Badge(say("images of one's own, not CIFAR-10"), None)
     if not evidence.settings.official_archive:
         return Badge(say("images not from the official archive"), False)
     if evidence.statistics.limit:

@@ -51,7 +51,7 @@ def _row(evidence: Evidence, reference: Reference, run: str, there: ReportedRun)
     here = evidence.results.accuracies[run]
     low, high = _interval(reference, there)
     seconds = rows["seconds_per_epoch"].mean()
-    comparable = evidence.dataset.source == reference.dataset
+    comparable = evidence.dataset.kind == reference.dataset
     comparable &= run not in evidence.results.collapsed
     gap = here.mean - there.test_accuracy if comparable else np.nan
     return [
@@ -74,12 +74,12 @@ def _other_study(
 ) -> list[str]:
     """What makes the two incomparable, or less so."""
     say, found = evidence.say, []
-    same = evidence.dataset.source == reference.dataset
+    same = evidence.dataset.kind == reference.dataset
     if not same:
         found.append(
             say(
                 "**The images are others** (`{here}` here, `{there}` there): accuracies cannot be compared.",
-                here=evidence.dataset.source,
+                here=evidence.dataset.kind,
                 there=reference.dataset,
             )
         )
@@ -109,7 +109,7 @@ def _single_trainings(
     evidence: Evidence, reference: Reference, both: dict[str, ReportedRun]
 ) -> list[str]:
     """What the reported difference of twins is worth, where both learned there and here, on like images."""
-    if evidence.dataset.source != reference.dataset:
+    if evidence.dataset.kind != reference.dataset:
         return []
     pairs = [
         pair

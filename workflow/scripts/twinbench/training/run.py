@@ -273,6 +273,7 @@ def _facts(
         "diagnosis": outcome.diagnosis,
         "dataset": {
             **settings.dataset.model_dump(),
+            "class_names": job.train.class_names,
             **{f"{name}_images": len(getattr(job, name)) for name in names},
             "sha256": {name: sums[name] for name in names},
         },
