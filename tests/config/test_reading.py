@@ -77,6 +77,12 @@ MISTAKES = [
     ),
     ({"runs.a": {"framwork": "x"}}, "runs.a", ["unknown key", "did you mean 'framework'?"]),
     ({"runs.a": {"framework": "pytorch"}}, "runs.a", ["model, weights are missing; add them"]),
+    (
+        {"runs.pytorch-scratchh": {"learning_rate": 1}},
+        "runs.pytorch-scratchh",
+        ["are missing", "did you mean 'pytorch-scratch'?"],
+    ),
+    ({"runs.a": {**RUN, "weights": None}}, "runs.a.weights", ["nothing; give none (random)"]),
     ({"runs.a": {"framework": "pytorch", "model": "vgg16"}}, "runs.a", ["weights is missing"]),
     (
         {"runs.a": {"framework": "pytorch", "model": "vgg16"}, "runs.b": {"model": "vgg16"}},
@@ -260,6 +266,12 @@ FILE_MISTAKES = [
     ),
     ("runs: {b: {<<: {epochs: 1, epochs: 2}}}\n", 1, "runs.b", ["'epochs' is also in line 1"]),
     ("study: a\n1: b\n", 2, "", ["the key '1' is a number", NOT_TEXT]),
+    (
+        "training: {learning_rate: 0,001}\n",
+        1,
+        "training",
+        ["the key '001' is a number", "write decimals with a point"],
+    ),
     ("runs:\n  no: {}\n", 2, "runs", ["the key 'no' is a truth value", NOT_TEXT]),
     ("on: b\n", 1, "", ["the key 'on' is a truth value", NOT_TEXT]),
     ("2026-07-01: b\n", 1, "", ["the key '2026-07-01' is a date", NOT_TEXT]),

@@ -1,6 +1,7 @@
 """A study: the valid config, resolved for each run."""
 
 import copy
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -29,14 +30,28 @@ def test_each_folder_with_a_backend_is_a_framework():
     assert {"pytorch", "tensorflow"} <= set(BACKENDS)
 
 
+# In PyTorch and in TensorFlow.
+TRAININGS = {
+    "collapse.yaml": (2, 0),
+    "demo.yaml": (2, 2),
+    "gpu.yaml": (2, 2),
+    "native.yaml": (6, 6),
+    "precision.yaml": (2, 2),
+    "search.yaml": (18, 0),
+    "search-vgg16.yaml": (14, 0),
+    "unconfounded.yaml": (4, 4),
+}
+
+
 @pytest.mark.parametrize("name", OVERLAYS)
-def test_every_shipped_overlay_is_a_valid_study(monkeypatch, name):
+def test_every_shipped_overlay_is_a_valid_study_of_so_many_trainings(monkeypatch, name):
     monkeypatch.chdir(ROOT)  # the path in report.reference is relative
     config = shipped()
     update_config(config, shipped(name))
     resolved = Study(config, [CONFIG / "config.yaml", CONFIG / name])
     assert resolved.name == Path(name).stem
-    assert resolved.runs
+    trainings = Counter(resolved.framework(run) for run in resolved.runs for _ in resolved.seeds)
+    assert (trainings["pytorch"], trainings["tensorflow"]) == TRAININGS[name]
 
 
 def test_a_run_overrides_the_studys_training_key_by_key():

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from twinbench.config.messages import KINDS, NO_GROUP, explain, shown
+from twinbench.config.messages import KINDS, NO_GROUP, explain, shown, suggestion
 from twinbench.config.models import Config
 from twinbench.errors import InputError
 
@@ -44,7 +44,10 @@ def read(raw: Any) -> Config:
     schema = _schema()
     for key in keys:
         schema = _part(schema, key)
-    raise InputError(f"config: {_path(keys)}{explain(error, errors, schema)}")
+    hint = ""
+    if error["type"] == "missing" and keys[:1] == ("runs",):
+        hint = suggestion(str(keys[1]), raw["runs"].keys() - {keys[1]})
+    raise InputError(f"config: {_path(keys)}{explain(error, errors, schema)}{hint}")
 
 
 def values_beside(merged: dict[str, Any], files: Iterable[Path]) -> dict[str, Any]:
@@ -235,7 +238,10 @@ def _check_keys(group: yaml.MappingNode, keys: tuple[str, ...]) -> None:
         if not isinstance(key, yaml.ScalarNode):
             raise _invalid(key, keys, f"{kind} instead of a key; write text")
         if kind != "text":
-            raise _invalid(key, keys, f"the key {name} is {kind} to YAML; put it in quotes")
+            decimals = ", or write decimals with a point" if kind == "a number" else ""
+            raise _invalid(
+                key, keys, f"the key {name} is {kind} to YAML; put it in quotes{decimals}"
+            )
         if key.value in lines:
             message = f"the key {name} is also in line {lines[key.value]}; remove one of them"
             raise _invalid(key, keys, message)
