@@ -38,3 +38,5 @@ def test_a_resumed_training_knows_the_epochs_before(tmp_path, caplog):
     assert "2/4" in line and "3:45 min" in line
     events = EventAccumulator(str(tmp_path)).Reload()
     assert [event.step for event in events.Scalars("train/loss")] == [1, 2]
+    tags = events.Tags()["scalars"]
+    assert {"learning_rate", "images_per_second", "validation/accuracy"} <= set(tags)

@@ -1,6 +1,7 @@
 """Progress of a training: one line per epoch in the log, and TensorBoard events."""
 
 import logging
+import re
 import socket
 import time
 from collections.abc import Sequence
@@ -88,8 +89,9 @@ def seconds_left(seconds: Sequence[float], costs: Sequence[float]) -> float:
 
 
 def _event(row: dict) -> Event:
+    """In TensorBoard `train/loss` and `validation/loss` stand in groups, all others alone."""
     values = [
-        Summary.Value(tag=name.replace("_", "/", 1), simple_value=value)
+        Summary.Value(tag=re.sub("^(train|validation)_", r"\1/", name), simple_value=value)
         for name, value in row.items()
         if isinstance(value, float)
     ]
