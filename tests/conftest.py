@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 from support import SCRIPTS, TINY, TINY_RESIZABLE
+from training.pretended import GPU_A, Machine
 from twinbench.networks.architectures import ARCHITECTURES
 
 # On a machine with a GPU too the tests run on the processor, unless this variable says otherwise.
@@ -55,6 +56,16 @@ def run_script(monkeypatch):
         return 0
 
     return run
+
+
+@pytest.fixture
+def unusable_gpu(tmp_path, monkeypatch):
+    """A GPU that nvidia-smi lists and no framework can use; leases of it lie in the test's folder."""
+    machine = Machine(tmp_path)
+    machine.lists(f"GPU 0: X (UUID: {GPU_A})\n")
+    monkeypatch.setenv("PATH", f"{machine.programs}:{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
 
 def pytest_addoption(parser):

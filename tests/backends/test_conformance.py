@@ -1,6 +1,7 @@
 """What every backend must keep: the parity checks, weights in and out, exact resumption, a run's files.
 
-A folder `twinbench/backends/<name>/` takes part; see docs/extending.md.
+A folder `twinbench/backends/<name>/` takes part, and so does that in tests/another_backend; see
+docs/extending.md.
 """
 
 import csv
@@ -12,21 +13,34 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from measurements import failed_checks, parity_job, unaccounted, unchanged
-from support import make_job, training_arguments
+from support import ROOT, make_job, training_arguments
 from trainings import Interrupting, train, train_epoch
+from twinbench import backends
 from twinbench.backends import model_suffix
 from twinbench.config.study import BACKENDS
 from twinbench.training.loop import Interrupted
 
 REFERENCE = "pytorch"
-EACH = pytest.mark.parametrize("framework", BACKENDS)
+ADDED = "numpy_only"
+EACH = pytest.mark.parametrize("framework", [*BACKENDS, ADDED])
+# These two are compared by tests/parity/test_suite.py.
+EACH_OTHER = pytest.mark.parametrize(
+    "framework", [name for name in (*BACKENDS, ADDED) if name not in ("pytorch", "tensorflow")]
+)
+
+
+@pytest.fixture(autouse=True)
+def added_backend(monkeypatch):
+    """The NumPy backend stands beside the project's own."""
+    folder = ROOT / "tests/another_backend/workflow/scripts/twinbench/backends"
+    monkeypatch.setattr(backends, "__path__", [*backends.__path__, str(folder)])
 
 
 def backend_of(framework):
     return import_module(f"twinbench.backends.{framework}.backend").Backend
 
 
-@EACH
+@EACH_OTHER
 def test_every_check_passes_against_the_reference(framework):
     reference, other = unchanged(REFERENCE), unchanged(framework)
     assert failed_checks(reference, other) == []

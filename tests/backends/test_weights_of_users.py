@@ -1,25 +1,18 @@
 """Weights files as users have them: other wrappers, prefixes, heads and formats."""
 
-from dataclasses import replace
-
 import keras
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from support import TINY_RESIZABLE
+from support import TINY_RENAMED, body, resizable_weights
 from twinbench.backends.pytorch import weights as pytorch
 from twinbench.backends.tensorflow import network as keras_network
 from twinbench.backends.tensorflow import weights as tensorflow
 from twinbench.networks.architectures import ARCHITECTURES
-from twinbench.recipe.initial_weights import initial_weights
 
-NETWORK = replace(
-    TINY_RESIZABLE,
-    published=replace(TINY_RESIZABLE.published, layer_names={"conv1": "features.0"}),
-)
-WEIGHTS = initial_weights(1, NETWORK.with_head(20), 32, False)
-BODY = {name: value for name, value in WEIGHTS.items() if not name.startswith("head/")}
+WEIGHTS = resizable_weights(20)
+BODY = body(WEIGHTS)
 
 
 def same(found):
@@ -29,7 +22,7 @@ def same(found):
 @pytest.fixture
 def state(tmp_path):
     """torchvision's state dict, without the head."""
-    pytorch.write_published(tmp_path / "plain.pth", NETWORK, WEIGHTS)
+    pytorch.write_published(tmp_path / "plain.pth", TINY_RENAMED, WEIGHTS)
     state = torch.load(tmp_path / "plain.pth", weights_only=True)
     return {name: value for name, value in state.items() if not name.startswith("head.")}
 
@@ -58,7 +51,7 @@ WRAPPED = {
 @pytest.mark.parametrize("wrap", WRAPPED.values(), ids=WRAPPED)
 def test_a_state_dict_is_found_wherever_it_is(state, wrap, tmp_path):
     torch.save(wrap(state), tmp_path / "users.pth")
-    found = pytorch.read_published(tmp_path / "users.pth", NETWORK)
+    found = pytorch.read_published(tmp_path / "users.pth", TINY_RENAMED)
     assert found.keys() == BODY.keys()
     for name, value in found.items():
         assert value.dtype == np.float32
@@ -68,13 +61,13 @@ def test_a_state_dict_is_found_wherever_it_is(state, wrap, tmp_path):
 def test_a_safetensors_file_is_read(state, tmp_path):
     tensors = {name: value.contiguous() for name, value in prefixed(state, "model.").items()}
     save_file(tensors, tmp_path / "users.safetensors")
-    assert same(pytorch.read_published(tmp_path / "users.safetensors", NETWORK))
+    assert same(pytorch.read_published(tmp_path / "users.safetensors", TINY_RENAMED))
 
 
 @pytest.fixture
 def model():
     """The network in Keras, with a head for 20 classes, and layers that Keras names."""
-    built = keras_network.build(NETWORK.with_head(20), False, 32, dropout=0.1, own_masks=True)
+    built = keras_network.build(TINY_RENAMED.with_head(20), False, 32, dropout=0.1, own_masks=True)
     keras_network.set_weights(built, WEIGHTS)
     return built
 
@@ -93,7 +86,7 @@ def nested(model):
 def test_keras_3_files_are_read_in_the_order_of_their_layers(model, change, suffix, tmp_path):
     path = tmp_path / f"users.{suffix}"
     (change(model).save if suffix == "keras" else change(model).save_weights)(path)
-    assert same(tensorflow.read_published(path, NETWORK))
+    assert same(tensorflow.read_published(path, TINY_RENAMED))
 
 
 def test_a_whole_model_of_keras_2_is_read(tmp_path):

@@ -1,17 +1,22 @@
 """Where a file of each format can end short: at each of its structures, and within each."""
 
-import gzip
 import io
 import json
 import re
 import tarfile
 import zipfile
+from collections.abc import Callable
 from itertools import pairwise
 
 import h5py
 import pyarrow.parquet as pq
 
 Boundaries = dict[str, int]
+
+
+def cut(content: bytes, boundaries: Callable[[bytes], Boundaries]) -> dict[str, bytes]:
+    """The content up to each boundary that a function of this module finds."""
+    return {name: content[:position] for name, position in boundaries(content).items()}
 
 
 def _with_middles(boundaries: Boundaries, size: int) -> Boundaries:
@@ -109,7 +114,3 @@ def of_json(content: bytes) -> Boundaries:
     return _with_middles(
         {f"mark {number}": at for number, at in enumerate(marks)}, len(content) - 1
     )
-
-
-def gzipped(content: bytes) -> bytes:
-    return gzip.compress(content, mtime=0)

@@ -6,14 +6,17 @@ import re
 import resource
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from support import SCRIPTS
+from twinbench.errors import InputError
 
 LIMIT = 4 << 30  # bytes of address space: frameworks alone map more than two
 SECONDS = 60
+BEFORE = r"(\d\d:\d\d:\d\d )?([\w, -]+: )?"  # a line's time and the job's name
 
 
 class Refusal:
@@ -33,7 +36,7 @@ class Refusal:
         before = contents(self.folder)
         status, output = self._run(script, list(map(str, arguments)), **options)
         assert output.count("\n") == 1, output
-        assert re.fullmatch(pattern(f"error: {expected}"), output.rstrip("\n")), output
+        assert re.fullmatch(f"{BEFORE}error: {pattern(expected)}", output.rstrip("\n")), output
         assert status == 1
         assert contents(self.folder) == before
         if "--log" in arguments:
@@ -45,8 +48,8 @@ class Refusal:
 
 
 def pattern(expected: str) -> str:
-    """A regular expression of a line, its time and the job's name aside."""
-    return r"(\d\d:\d\d:\d\d )?([\w, -]+: )?" + re.escape(expected).replace(re.escape("..."), ".*")
+    """A regular expression of a line, in which `...` stands for anything."""
+    return re.escape(expected).replace(re.escape("..."), ".*")
 
 
 def contents(folder: Path) -> dict[str, tuple]:
@@ -78,6 +81,35 @@ def refuse(folder, run_script, capfd) -> Refusal:
         return status, "".join(capfd.readouterr())
 
     return Refusal(folder, run)
+
+
+@pytest.fixture
+def refuse_each(folder, capfd):
+    """Gives a reader one content of a file after the other, each of which it is to refuse as expected,
+    and to say nothing else. What fails is named by its key."""
+
+    def check(contents: Mapping[str, bytes], read: Callable, name: str, expected: str) -> None:
+        path = folder / name
+        line = pattern(expected.format(file=path))
+        said = {}
+        for key, content in contents.items():
+            path.write_bytes(content)
+            said[key] = _refusal(read, path)
+        assert said
+        assert {key: text for key, text in said.items() if not re.fullmatch(line, text)} == {}
+        assert "".join(capfd.readouterr()) == ""
+
+    return check
+
+
+def _refusal(read: Callable, path: Path) -> str:
+    try:
+        read(path)
+    except InputError as error:
+        return str(error)
+    except Exception as error:
+        return f"no refusal, but {error!r}"
+    return "no refusal"
 
 
 @contextmanager

@@ -1,21 +1,17 @@
 """Archives: each way to be none, cut short anywhere, or hostile, and the line that it gets."""
 
 import gzip
-import io
 import tarfile
 import zlib
 from pathlib import Path
 
 import pytest
+from archives import CLASSES, MEMBERS, ONE_OF_EACH, entry, tar
 from bad_inputs import boundaries
+from support import options
+from twinbench.data.archive import read_archive
 from twinbench.data.splits import load
 
-CLASSES = [f"class {i}" for i in range(10)]
-ONE_OF_EACH = b"".join(bytes([label, *[7] * 3072]) for label in range(10))
-MEMBERS = {f"data_batch_{i}.bin": ONE_OF_EACH for i in range(1, 6)} | {
-    "test_batch.bin": ONE_OF_EACH,
-    "batches.meta.txt": "\n".join([*CLASSES, "", ""]).encode(),
-}
 MEMORY = 2000 << 20  # of the rule
 OUTPUTS = [f"{name}.safetensors" for name in ("train", "validation", "test")]
 SETTINGS = ["limit=null", "validation_fraction=0.2", "seed=0"]
@@ -29,30 +25,9 @@ LAYOUT = (
 )
 
 
-def entry(name: str, kind: bytes = tarfile.REGTYPE, **fields) -> tarfile.TarInfo:
-    found = tarfile.TarInfo(name)
-    found.type = kind
-    for field, value in fields.items():
-        setattr(found, field, value)
-    return found
-
-
-def tar(members=None, *entries: tarfile.TarInfo) -> bytes:
-    """A tar of members, None leaves one out, and of entries without data."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as file:
-        for name, data in (MEMBERS | (members or {})).items():
-            if data is not None:
-                file.addfile(
-                    entry(f"cifar-10-batches-bin/{name}", size=len(data)), io.BytesIO(data)
-                )
-        for each in entries:
-            file.addfile(each)
-    return buffer.getvalue()
-
-
-def packed(*arguments) -> bytes:
-    return gzip.compress(tar(*arguments), mtime=0)
+def packed(members=None, *entries: tarfile.TarInfo) -> bytes:
+    """A whole archive, but with these members, and with entries without data."""
+    return gzip.compress(tar(MEMBERS | (members or {}), *entries), mtime=0)
 
 
 def instead(kind: bytes, **fields) -> bytes:
@@ -68,12 +43,14 @@ def sparse() -> bytes:
 
 def claiming(size: int) -> bytes:
     """A last member whose header claims so many bytes."""
-    return gzip.compress(tar()[:-10240] + entry("test_batch.bin", size=size).tobuf(), mtime=0)
+    return gzip.compress(
+        tar(MEMBERS)[:-10240] + entry("test_batch.bin", size=size).tobuf(), mtime=0
+    )
 
 
 def other_pixel() -> bytes:
     """One bit of a pixel is another; the checksum at the end is as it was."""
-    content = bytearray(tar())
+    content = bytearray(tar(MEMBERS))
     content[2000] ^= 1
     return gzip.compress(content, mtime=0)[:-8] + packed()[-8:]
 
@@ -88,12 +65,13 @@ def write_bomb(path: Path) -> None:
 
 
 NO_BATCH_2 = f"{{file}}: no member data_batch_2.bin; {LAYOUT}"
+NO_IMAGES = f"are no images of 32x32 pixels, 3073 bytes each; {LAYOUT}"
 NOT_WHOLE = f"{{file}}: not a whole gzipped tar archive (...); {ANEW}"
 # name: what the archive is instead, and what is said of it
 REFUSED = {
     "empty": (b"", NOT_WHOLE),
     "a page": (b"<html>not found</html>", NOT_WHOLE),
-    "not compressed": (tar(), NOT_WHOLE),
+    "not compressed": (tar(MEMBERS), NOT_WHOLE),
     "no tar within": (gzip.compress(b"no tar" * 500), NOT_WHOLE),
     "an empty tar": (gzip.compress(bytes(10240)), "{file}: no member data_batch_1.bin; " + LAYOUT),
     "another pixel": (other_pixel(), NOT_WHOLE),
@@ -109,33 +87,33 @@ REFUSED = {
     ),
     "an empty batch": (
         packed({"data_batch_2.bin": b""}),
-        f"{{file}}: data_batch_2.bin: 0 bytes, not a multiple of the 3073 bytes of a record; {ANEW}",
+        f"{{file}}: data_batch_2.bin: 0 bytes {NO_IMAGES}",
     ),
     "a batch with half a record": (
         packed({"test_batch.bin": ONE_OF_EACH[:-1536]}),
-        "{file}: test_batch.bin: 29194 bytes, not a multiple of the 3073 bytes of a record; "
-        + ANEW,
+        f"{{file}}: test_batch.bin: 29194 bytes {NO_IMAGES}",
     ),
     "another label": (
         packed({"data_batch_4.bin": bytes([9, *bytes(3072), 10, *bytes(3072)])}),
-        f"{{file}}: data_batch_4.bin: record 1 has label 10, expected 0 to 9; {ANEW}",
+        f"{{file}}: data_batch_4.bin: record 1 has label 10, expected 0 to 9; {LAYOUT}",
     ),
     "nine class names": (
         packed({"batches.meta.txt": "\n".join(CLASSES[:9]).encode()}),
-        f"{{file}}: batches.meta.txt: 9 class names (9 different), expected 10; {ANEW}",
+        f"{{file}}: batches.meta.txt: 9 class names (9 different), expected 10; {LAYOUT}",
     ),
     "eleven class names": (
         packed({"batches.meta.txt": "\n".join([*CLASSES, "more"]).encode()}),
-        f"{{file}}: batches.meta.txt: 11 class names (11 different), expected 10; {ANEW}",
+        f"{{file}}: batches.meta.txt: 11 class names (11 different), expected 10; {LAYOUT}",
     ),
     "a class name twice": (
         packed({"batches.meta.txt": "\n".join([*CLASSES[:9], "class 0"]).encode()}),
-        f"{{file}}: batches.meta.txt: 10 class names (9 different), expected 10; {ANEW}",
+        f"{{file}}: batches.meta.txt: 10 class names (9 different), expected 10; {LAYOUT}",
     ),
     "a class without an image": (
         packed({"test_batch.bin": ONE_OF_EACH[3073:]}),
         "the test split has no image of the class 'class 0' with limit None and validation_fraction "
-        "0.2; raise the limit or change the fraction",
+        "0.2; raise the limit or change the fraction; images of your own need some of each class in the "
+        "archive's training and test files",
     ),
     "a symbolic link": (instead(tarfile.SYMTYPE, linkname="/etc/passwd"), NO_BATCH_2),
     "a link to another batch": (
@@ -154,8 +132,8 @@ REFUSED = {
 
 
 def arguments(archive: Path | str) -> list[str]:
-    paths = [word for name in OUTPUTS for word in (f"--{name.partition('.')[0]}", name)]
-    return [*SETTINGS, "--archive", str(archive), *paths]
+    paths = {"archive": archive} | {name.partition(".")[0]: name for name in OUTPUTS}
+    return [*SETTINGS, *options(paths)]
 
 
 def build(refuse, expected: str, **options) -> None:
@@ -170,21 +148,21 @@ def test_another_archive_is_refused(refuse, folder, name):
     build(refuse, expected)
 
 
-GZIP, TAR = boundaries.of_gzip(packed()), boundaries.of_tar(tar())
+def test_an_archive_that_ends_within_gzip_is_refused(refuse_each):
+    starts = boundaries.cut(packed(), boundaries.of_gzip)
+    refuse_each(starts, read_archive, "archive.tar.gz", NOT_WHOLE)
 
 
-@pytest.mark.parametrize("where", GZIP)
-def test_an_archive_that_ends_within_gzip_is_refused(refuse, folder, where):
-    (folder / "archive.tar.gz").write_bytes(packed()[: GZIP[where]])
-    build(refuse, NOT_WHOLE)
-
-
-@pytest.mark.parametrize("where", TAR)
-def test_an_archive_that_ends_within_tar_is_refused(refuse, folder, where):
-    (folder / "archive.tar.gz").write_bytes(gzip.compress(tar()[: TAR[where]]))
-    # To tarfile an archive ends where a header is short.
-    member_missing = "header of" in where and TAR[where] > 512
-    build(refuse, f"{{file}}: no member ...; {LAYOUT}" if member_missing else NOT_WHOLE)
+def test_an_archive_that_ends_within_tar_is_refused(refuse_each):
+    starts = boundaries.cut(tar(MEMBERS), boundaries.of_tar)
+    # To tarfile an archive ends where a header is short, but for the first one.
+    ended = {name for name, start in starts.items() if "header of" in name and len(start) > 512}
+    for names, expected in (
+        (ended, f"{{file}}: no member ...; {LAYOUT}"),
+        (starts.keys() - ended, NOT_WHOLE),
+    ):
+        chosen = {name: gzip.compress(starts[name]) for name in names}
+        refuse_each(chosen, read_archive, "archive.tar.gz", expected)
 
 
 def test_a_missing_archive_is_named(refuse):

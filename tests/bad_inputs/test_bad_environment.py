@@ -7,7 +7,6 @@ import sys
 import pytest
 from analysis.fake_study import FakeRun, FakeStudy
 from support import SCRIPTS, make_job, training_arguments
-from training.pretended import GPU_A, Machine
 from twinbench.training import devices
 
 NO_GPU = (
@@ -16,40 +15,17 @@ NO_GPU = (
 )
 
 
-@pytest.fixture
-def one_gpu(tmp_path_factory, monkeypatch):
-    """nvidia-smi lists one GPU."""
-    machine = Machine(tmp_path_factory.mktemp("machine"))
-    machine.lists(f"GPU 0: X (UUID: {GPU_A})\n")
-    monkeypatch.setenv("PATH", f"{machine.programs}:{os.environ['PATH']}")
-
-
-@pytest.mark.parametrize("value", ["", "-1", "none", "NoDevFiles", " ", ","])
 def test_a_training_that_wants_a_gpu_and_may_see_none_is_refused(
-    refuse, folder, one_gpu, monkeypatch, value
+    refuse, folder, unusable_gpu, monkeypatch
 ):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", value)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     words = training_arguments(make_job(device="gpu"), "pytorch", folder)
     refuse(NO_GPU, "train.py", *words, outputs=["history.csv"])
 
 
-NONSENSE = [
-    "gpu",
-    "1",
-    "0x0",
-    "-2",
-    "9" * 30,
-    "²",
-    "GPU-ffff",
-    "MIG-",
-    "../../x",
-    "x" * 300,
-]
-
-
-@pytest.mark.parametrize("value", NONSENSE, ids=lambda value: value[:20])
+@pytest.mark.parametrize("value", ["1", "x" * 300], ids=["an index", "a long name"])
 def test_a_training_that_wants_a_gpu_that_is_not_there_says_which(
-    folder, run_script, one_gpu, monkeypatch, caplog, value
+    folder, run_script, unusable_gpu, monkeypatch, caplog, value
 ):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", value)
     words = training_arguments(make_job(device="gpu"), "pytorch", folder)

@@ -3,15 +3,16 @@
 import io
 import json
 import tempfile
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from analysis.fake_study import CLASS_NAMES, DATASET, FakeRun, FakeStudy
+from analysis.fake_study import CLASS_NAMES, DATASET, SETTINGS, FakeRun, FakeStudy
 from bad_inputs import boundaries
+from twinbench.analysis import reading
 
 RUNS = {"a": FakeRun(), "b": FakeRun(noise=1)}
 IMAGES = 20
@@ -53,55 +54,37 @@ def without(key: str) -> bytes:
     ).encode()
 
 
-def invalid(key: str, reason: str = "...") -> str:
-    return f"{{file}}: {key}: {reason}; {ANEW}"
+def invalid(key: str) -> str:
+    return f"{{file}}: {key}: ...; {ANEW}"
 
 
-OTHERWISE = (
-    "{{file}}: {}, but the config asks for {}; delete ...b/seed-0/history.csv and start again: ..."
-)
 PROVENANCES = {
     "missing": (None, "{file}: no such file; start again: the run is trained anew"),
     "empty": (b"", REFUSED),
     "no JSON": (b"{]", REFUSED),
     "no UTF-8": (b"\xff{}", REFUSED),
-    "a list": (
-        b"[]",
-        invalid("content", "Input should be a valid dictionary or instance of Provenance"),
-    ),
+    "a list": (b"[]", invalid("content")),
     "nested deeply": (b"[" * 100_000, f"{{file}}: nested too deeply; {ANEW}"),
     "a number of five thousand digits": (b'{"seed": ' + b"9" * 5000 + b"}", REFUSED),
-    "a key is missing": (without("status"), invalid("status", "Field required")),
+    "a key is missing": (without("status"), invalid("status")),
     "a seed of text": (provenance(seed="one"), invalid("seed")),
     "an infinite seed": (provenance(seed=float("inf")), invalid("seed")),
     "endless seconds": (provenance(total_seconds=float("inf")), invalid("total_seconds")),
-    "a status that nobody knows": (
-        provenance(status="fine"),
-        invalid("status", "Input should be 'completed' or 'collapsed'"),
-    ),
+    "a status that nobody knows": (provenance(status="fine"), invalid("status")),
     "no epochs": (provenance(epochs_run=0), invalid("epochs_run")),
     "a negative epoch": (provenance(selected_epoch=-1), invalid("selected_epoch")),
     "a source that is nothing": (
         provenance(dataset={**DATASET, "source": None}),
-        invalid("dataset.source", "Input should be a valid string"),
+        invalid("dataset.source"),
     ),
     "checksums in a list": (
         provenance(dataset={**DATASET, "sha256": ["12"]}),
         invalid("dataset.sha256"),
     ),
-    "another seed": (provenance(seed=7), OTHERWISE.format("seed is 7", 0)),
-    "another network": (
-        provenance(model="vgg16"),
-        OTHERWISE.format('model is "vgg16"', '"alexnet"'),
-    ),
     "settings that are none": (
         provenance(settings={}),
-        OTHERWISE.format("settings.epochs is null", 8),
-    ),
-    "another image set": (
-        provenance(dataset={**DATASET, "sha256": dict.fromkeys(DATASET["sha256"], "99" * 32)}),
-        "{file}: dataset.sha256.train is ..., but that of ..., trained later, is ..., so their results "
-        "cannot be compared; delete ...b/seed-0/history.csv and start again: it is trained anew",
+        "{file}: settings.epochs is null, but the config asks for 8; delete ...b/seed-0/history.csv and "
+        "start again: ...",
     ),
 }
 
@@ -111,12 +94,9 @@ def test_another_provenance_is_refused(refuse, folder, name):
     evaluate(refuse, folder, "provenance.json", *PROVENANCES[name])
 
 
-OF_JSON = boundaries.of_json(file("provenance.json"))
-
-
-@pytest.mark.parametrize("where", OF_JSON)
-def test_a_provenance_that_ends_early_is_refused(refuse, folder, where):
-    evaluate(refuse, folder, "provenance.json", file("provenance.json")[: OF_JSON[where]], REFUSED)
+def test_a_provenance_that_ends_early_is_refused(refuse_each):
+    starts = boundaries.cut(file("provenance.json"), boundaries.of_json)
+    refuse_each(starts, reading.read_provenance, "provenance.json", REFUSED)
 
 
 # --- History -------------------------------------------------------------------------------------
@@ -142,22 +122,19 @@ HISTORIES = {
     "zeros, as after a power cut": (bytes(1000), REFUSED),
     "a missing column": (history("train_loss", "loss"), REFUSED),
     "a column twice": (history("train_loss", "seconds"), REFUSED),
-    "text in place of a number": (
-        history("0.001,", "fast,").replace(b"1,all,37.5", b"1,all,fast"),
-        REFUSED,
-    ),
-    "an empty cell": (history("1,all,37.5", "1,all,"), REFUSED),
+    "text in place of a number": (history(",37.5,", ",fast,"), REFUSED),
+    "an empty cell": (history(",37.5,", ",,"), REFUSED),
     "a cell too many": (
         history("1,all,", "1,all,all,"),
-        f"{{file}}: row 1 has 10 cells, but the header 9; {ANEW}",
+        f"{{file}}: row 1 has 11 cells, but the header 10; {ANEW}",
     ),
     "a cell too few": (
         history("1,all,", "1,"),
-        f"{{file}}: row 1 has 8 cells, but the header 9; {ANEW}",
+        f"{{file}}: row 1 has 9 cells, but the header 10; {ANEW}",
     ),
     "a cell too many in each row": (
         lines(lambda rows: rows[:1] + [f"0,{row}" for row in rows[1:]]),
-        f"{{file}}: row 1 has 10 cells, but the header 9; {ANEW}",
+        f"{{file}}: row 1 has 11 cells, but the header 10; {ANEW}",
     ),
     "an open quotation mark": (history("1,all,", '1,"all,'), REFUSED),
     "an epoch too few": (lines(lambda rows: rows[:-1]), EPOCHS),
@@ -172,12 +149,10 @@ def test_another_history_is_refused(refuse, folder, name):
     evaluate(refuse, folder, "history.csv", *HISTORIES[name])
 
 
-OF_CSV = boundaries.of_csv(file("history.csv"))
-
-
-@pytest.mark.parametrize("where", OF_CSV)
-def test_a_history_that_ends_early_is_refused(refuse, folder, where):
-    evaluate(refuse, folder, "history.csv", file("history.csv")[: OF_CSV[where]], REFUSED)
+def test_a_history_that_ends_early_is_refused(refuse_each):
+    starts = boundaries.cut(file("history.csv"), boundaries.of_csv)
+    read = partial(reading.read_history, epochs=SETTINGS["epochs"])
+    refuse_each(starts, read, "history.csv", REFUSED)
 
 
 # --- Predictions ---------------------------------------------------------------------------------
@@ -243,8 +218,8 @@ NOT_FINITE = (
 )
 
 
-def holds(column: str, kind: str) -> str:
-    return f"{{file}}: column {column} holds {kind}; {ANEW}"
+def holds_others(column: str) -> str:
+    return f"{{file}}: column {column} holds ...; {ANEW}"
 
 
 DIFFER = (
@@ -269,8 +244,8 @@ PREDICTIONS = {
     ),
     "without labels": (predictions(label=None), f"{{file}}: column label is missing; {ANEW}"),
     "labels twice": (twice("label"), f"{{file}}: column label is there twice; {ANEW}"),
-    "labels of text": (predictions(label=LABELS.astype(str)), holds("label", "string")),
-    "labels that are halves": (predictions(label=LABELS / 2), holds("label", "double")),
+    "labels of text": (predictions(label=LABELS.astype(str)), holds_others("label")),
+    "labels that are halves": (predictions(label=LABELS / 2), holds_others("label")),
     "a label that is nothing": (
         predictions(label=[None, *LABELS[1:].tolist()]),
         f"{{file}}: label has values that are not integers; {ANEW}",
@@ -287,24 +262,12 @@ PREDICTIONS = {
         predictions(sample_id=np.maximum(IDS, 1)),
         f"{{file}}: sample_id 1 occurs 2 times; {ANEW}",
     ),
-    "samples of text": (predictions(sample_id=IDS.astype(str)), holds("sample_id", "string")),
+    "samples of text": (predictions(sample_id=IDS.astype(str)), holds_others("sample_id")),
     "other samples": (predictions(sample_id=IDS + 1), DIFFER),
     "other labels": (predictions(label=(LABELS + 1) % 10), DIFFER),
     "other classes": (predictions(names=json.dumps(CLASS_NAMES[::-1])), DIFFER),
-    "one logit each": (predictions(logits=IDS.astype(np.float32)), holds("logits", "float")),
-    "logits of text": (
-        predictions(logits=[["a"] * 10] * IMAGES),
-        holds("logits", "list<element: string>"),
-    ),
-    "logits in groups": (
-        predictions(logits=[{"a": 1.0}] * IMAGES),
-        holds("logits", "struct<a: double>"),
-    ),
-    "whole logits": (
-        predictions(logits=[[1] * 10] * IMAGES),
-        holds("logits", "list<element: int64>"),
-    ),
-    "logits in lists of lists": (predictions(logits=[[[1.0]]] * IMAGES), holds("logits", "...")),
+    "one logit each": (predictions(logits=IDS.astype(np.float32)), holds_others("logits")),
+    "whole logits": (predictions(logits=[[1] * 10] * IMAGES), holds_others("logits")),
     "a logit too few": (
         predictions(logits=pa.array([[1.0]] + [[1.0] * 10] * (IMAGES - 1))),
         f"{{file}}: row 0 has 1 logits, expected 10; {ANEW}",
@@ -332,10 +295,7 @@ PREDICTIONS = {
         bomb(),
         f"{{file}}: 41943040 values in a column, more than 33554432; {ANEW}",
     ),
-    **{
-        f"a bit at {position}": (flipped(position), REFUSED)
-        for position in (0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 1)
-    },
+    **{f"a bit at {position}": (flipped(position), REFUSED) for position in (0.3, 0.9)},
 }
 
 
@@ -344,18 +304,9 @@ def test_other_predictions_are_refused(refuse, folder, name):
     evaluate(refuse, folder, "predictions.parquet", *PREDICTIONS[name])
 
 
-OF_PARQUET = boundaries.of_parquet(file("predictions.parquet"))
-
-
-@pytest.mark.parametrize("where", OF_PARQUET)
-def test_predictions_that_end_early_are_refused(refuse, folder, where):
-    evaluate(
-        refuse,
-        folder,
-        "predictions.parquet",
-        file("predictions.parquet")[: OF_PARQUET[where]],
-        REFUSED,
-    )
+def test_predictions_that_end_early_are_refused(refuse_each):
+    starts = boundaries.cut(file("predictions.parquet"), boundaries.of_parquet)
+    refuse_each(starts, reading.read_predictions, "predictions.parquet", REFUSED)
 
 
 @pytest.mark.parametrize("name", ["provenance.json", "history.csv", "predictions.parquet"])

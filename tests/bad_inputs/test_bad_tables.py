@@ -10,9 +10,10 @@ from bad_inputs import boundaries
 from bad_inputs.writing import content
 from PIL import Image
 from report.samples import AUDIT, PARITY, REFERENCE, TEMPLATES, data_statistics
+from support import options
 from twinbench import tensor_files
 from twinbench.analysis import comparisons, metrics, tables
-from twinbench.errors import InputError
+from twinbench.parity import comparing
 
 RUNS = {"pytorch-scratch": FakeRun(), "tensorflow-scratch": FakeRun("tensorflow", noise=1)}
 ANEW = "delete it and start again: it is made anew"
@@ -48,7 +49,6 @@ def write_report(refuse, study: Path, folder: Path, name: str, change, expected:
         "output": "report.html",
         "summary": "summary.txt",
     }
-    words = [str(word) for key, value in files.items() for word in (f"--{key}", value)]
     texts = ["equivalence_margin=0.01", "study=fake", "title=a", "introduction=b"]
     texts += ["language=en", "archive_sha256=null", "official_archive=false"]
     settings = FakeStudy(folder / "again", RUNS, images=1).arguments
@@ -59,7 +59,7 @@ def write_report(refuse, study: Path, folder: Path, name: str, change, expected:
         "write_report.py",
         *settings,
         *texts,
-        *words,
+        *options(files),
         outputs=["report.html", "report.md", "summary.txt"],
     )
 
@@ -131,12 +131,12 @@ OTHERS = {
     "statistics: a key is missing": (
         "statistics.json",
         replaced('"seed"', '"seeds"'),
-        "{file}: seed: Field required; ...",
+        "{file}: seed: ...",
     ),
     "statistics: text for a number": (
         "statistics.json",
         replaced('"seed":0', '"seed":"none"'),
-        "{file}: seed: Input should be a valid integer...",
+        "{file}: seed: ...",
     ),
     "reference: empty": ("reference.yaml", b"", "{file}: content: ...; see config/reference.yaml"),
     "reference: no YAML": (
@@ -153,12 +153,12 @@ OTHERS = {
     "reference: no such date": (
         "reference.yaml",
         b"title: 2026-99-99\n",
-        "{file}: month must be in 1..12; see config/reference.yaml",
+        "{file}: ...; see config/reference.yaml",
     ),
     "reference: code": (
         "reference.yaml",
         b"title: !!python/object/apply:os.system ['touch executed']\n",
-        "{file}: not readable YAML (could not determine a constructor ...); see config/reference.yaml",
+        "{file}: not readable YAML (...); see config/reference.yaml",
     ),
     "reference: nested deeply": (
         "reference.yaml",
@@ -168,7 +168,7 @@ OTHERS = {
     "reference: a key is missing": (
         "reference.yaml",
         replaced("epochs:", "epoch:"),
-        "{file}: epochs: Field required; see config/reference.yaml",
+        "{file}: epochs: ...; see config/reference.yaml",
     ),
     "reference: text for a number": (
         "reference.yaml",
@@ -178,7 +178,7 @@ OTHERS = {
     "reference: no number": (
         "reference.yaml",
         replaced("test_accuracy: 0.7093", "test_accuracy: .nan"),
-        "{file}: runs.pytorch-scratch.test_accuracy: Input should be a finite number; see config/...",
+        "{file}: runs.pytorch-scratch.test_accuracy: ...; see config/reference.yaml",
     ),
 }
 
@@ -189,13 +189,11 @@ def test_another_file_is_refused(refuse, study, folder, name):
 
 
 @pytest.mark.parametrize("name", ["metrics", "comparisons", "parity", "audit"])
-def test_a_table_that_ends_within_a_row_is_refused(study, folder, name):
-    whole, path = (study / f"{name}.csv").read_bytes(), folder / "table.csv"
-    for position in boundaries.of_csv(whole).values():
-        if not whole[:position].endswith(b"\n"):  # otherwise it is a table, of fewer rows
-            path.write_bytes(whole[:position])
-            with pytest.raises(InputError, match=f"^{path}: .*; {ANEW}$"):
-                tables.read(path)
+def test_a_table_that_ends_within_a_row_is_refused(refuse_each, study, name):
+    starts = boundaries.cut((study / f"{name}.csv").read_bytes(), boundaries.of_csv)
+    # At the end of a row it is a table, of fewer rows.
+    within = {where: start for where, start in starts.items() if not start.endswith(b"\n")}
+    refuse_each(within, tables.read, "table.csv", REFUSED)
 
 
 # --- Parity measurements -------------------------------------------------------------------------
@@ -239,9 +237,6 @@ def test_another_measurement_is_refused(refuse, folder, name):
     check(refuse, folder, *MEASUREMENTS[name])
 
 
-OF_SAFETENSORS = boundaries.of_safetensors(measured())
-
-
-@pytest.mark.parametrize("where", OF_SAFETENSORS)
-def test_a_measurement_that_ends_early_is_refused(refuse, folder, where):
-    check(refuse, folder, measured()[: OF_SAFETENSORS[where]], REFUSED)
+def test_a_measurement_that_ends_early_is_refused(refuse_each):
+    starts = boundaries.cut(measured(), boundaries.of_safetensors)
+    refuse_each(starts, comparing.read, "tensorflow.safetensors", REFUSED)

@@ -4,7 +4,7 @@ import io
 import pickle
 import tarfile
 import zipfile
-from functools import cache
+from functools import cache, partial
 
 import h5py
 import numpy as np
@@ -13,26 +13,25 @@ import torch
 from bad_inputs import boundaries
 from bad_inputs.writing import content
 from safetensors.torch import save
-from support import TINY_RESIZABLE
+from support import TINY_RESIZABLE, options, resizable_weights
 from twinbench.backends.pytorch import weights as pytorch
 from twinbench.backends.tensorflow import weights as tensorflow
 from twinbench.networks.architectures import ARCHITECTURES
-from twinbench.recipe.initial_weights import initial_weights
 
 TITLE = "Tiny network for any image size"
 RESULTS = "if the file lies under results/, delete it and start again: it is made anew"
 OTHERS = f"give weights of {TITLE}, or, {RESULTS}"
 STATE_DICT = f"save the state dict alone, torch.save(model.state_dict(), path), or, {RESULTS}"
-WEIGHTS = initial_weights(1, TINY_RESIZABLE.with_head(20), 32, False)
+WEIGHTS = resizable_weights(20)
 
 
 def converted(
-    refuse, expected: str, backend: str, file: str, model: str = TINY_RESIZABLE.name, **options
+    refuse, expected: str, backend: str, file: str, model: str = TINY_RESIZABLE.name, **limits
 ) -> None:
-    words = ["--backend", backend, "--model", model, "--library", file]
-    words += ["--output", "out.safetensors"]
+    output = "out.safetensors"
+    words = options({"backend": backend, "model": model, "library": file, "output": output})
     line = expected.format(file=file)
-    refuse(line, "import_weights.py", *words, outputs=["out.safetensors"], **options)
+    refuse(line, "import_weights.py", *words, outputs=[output], **limits)
 
 
 # --- PyTorch -------------------------------------------------------------------------------------
@@ -184,8 +183,6 @@ PYTORCH = {
         f"{{file}}: tensor conv1/kernel is not finite; {OTHERS}",
     ),
     "whole numbers": (with_tensor(torch.ones(KERNEL, dtype=torch.int64)), NO_NUMBERS),
-    "complex numbers": (with_tensor(torch.ones(KERNEL, dtype=torch.complex64)), NO_NUMBERS),
-    "truth values": (with_tensor(torch.ones(KERNEL, dtype=torch.bool)), NO_NUMBERS),
     "a sparse tensor": (with_tensor(torch.zeros(KERNEL).to_sparse()), NO_NUMBERS),
     "a quantised tensor": (
         with_tensor(torch.quantize_per_tensor(torch.zeros(KERNEL), 0.1, 0, torch.qint8)),
@@ -209,23 +206,18 @@ def test_another_file_of_pytorch_is_refused(refuse, folder, name):
     converted(refuse, expected, "pytorch", "users.pth")
 
 
-TORCH_ZIP = boundaries.of_zip(saved(state()))
+READ_PYTORCH = partial(pytorch.read_published, architecture=TINY_RESIZABLE)
 
 
-@pytest.mark.parametrize("where", TORCH_ZIP)
-def test_a_file_of_pytorch_that_ends_early_is_refused(refuse, folder, where):
-    (folder / "users.pth").write_bytes(saved(state())[: TORCH_ZIP[where]])
-    converted(refuse, "{file}: ...; " + STATE_DICT, "pytorch", "users.pth")
+def test_a_file_of_pytorch_that_ends_early_is_refused(refuse_each):
+    starts = boundaries.cut(saved(state()), boundaries.of_zip)
+    refuse_each(starts, READ_PYTORCH, "users.pth", "{file}: ...; " + STATE_DICT)
 
 
-SAFETENSORS = save({name: value.contiguous() for name, value in state().items()})
-OF_SAFETENSORS = boundaries.of_safetensors(SAFETENSORS)
-
-
-@pytest.mark.parametrize("where", OF_SAFETENSORS)
-def test_safetensors_that_end_early_are_refused(refuse, folder, where):
-    (folder / "users.safetensors").write_bytes(SAFETENSORS[: OF_SAFETENSORS[where]])
-    converted(refuse, UNREADABLE, "pytorch", "users.safetensors")
+def test_safetensors_that_end_early_are_refused(refuse_each):
+    whole = save({name: value.contiguous() for name, value in state().items()})
+    starts = boundaries.cut(whole, boundaries.of_safetensors)
+    refuse_each(starts, READ_PYTORCH, "users.safetensors", UNREADABLE)
 
 
 # --- Keras ---------------------------------------------------------------------------------------
@@ -296,6 +288,7 @@ def zipped(weights: bytes | None = None, **fields) -> bytes:
 CONV1 = "conv1/kernel"
 WEIGHTS_FILE = f"give a file of model.save_weights, or, {RESULTS}"
 NO_HDF5 = f"{{file}}: not readable as HDF5 or .keras (...); {WEIGHTS_FILE}"
+NO_WEIGHTS = NO_HDF5.replace("...", "...model.weights.h5...")
 MISSING = f"{{file}}: tensor conv1/kernel is missing; {OTHERS}"
 SHAPE = f"{{file}}: tensor conv1/kernel has shape ..., not (3, 3, 3, 6); {OTHERS}"
 NUMBERS = NO_HDF5.replace("...", "/conv1/conv1_W_1:0 holds ..., not floating-point numbers")
@@ -304,10 +297,7 @@ SAME = (3, 3, 3, 6)
 KERAS = {
     "empty": (b"", NO_HDF5),
     "a page": (b"<html>not found</html>", NO_HDF5),
-    "a file of PyTorch": (
-        saved(state()),
-        NO_HDF5.replace("...", "\"There is no item named 'model.weights.h5' in the archive\""),
-    ),
+    "a file of PyTorch": (saved(state()), NO_WEIGHTS),
     "an empty HDF5": (hdf5(lambda file: [file.pop(name) for name in list(file)]), MISSING),
     "without a layer": (hdf5(lambda file: file.pop("conv1")), MISSING),
     "without a bias": (hdf5(lambda file: file["conv1"].pop("conv1_b_1:0")), MISSING),
@@ -323,10 +313,6 @@ KERAS = {
         NO_HDF5.replace("...", "/conv1/conv1_W_1:0 has chunks of ... bytes"),
     ),
     "whole numbers": (with_dataset(SAME, "i8"), NUMBERS),
-    "complex numbers": (with_dataset(SAME, "c8"), NUMBERS),
-    "text": (with_dataset(SAME, h5py.string_dtype()), NUMBERS),
-    "records": (with_dataset(SAME, np.dtype([("a", "f4")])), NUMBERS),
-    "references": (with_dataset(SAME, h5py.ref_dtype), NUMBERS),
     "nothing": (with_dataset(data=h5py.Empty("f4")), SHAPE),
     "not finite": (
         with_dataset(data=np.full(SAME, np.inf)),
@@ -352,10 +338,7 @@ KERAS = {
         ELSEWHERE,
     ),
     "a view of another file": (virtual(), ELSEWHERE),
-    "a .keras without weights": (
-        zipped(),
-        NO_HDF5.replace("...", "\"There is no item named 'model.weights.h5' in the archive\""),
-    ),
+    "a .keras without weights": (zipped(), NO_WEIGHTS),
     "a .keras of text": (zipped(b"no weights" * 100), NO_HDF5),
     "a .keras with a password": (zipped(keras(), flags=1), NO_HDF5),
     "a .keras packed as nobody does": (zipped(keras(), method=99), NO_HDF5),
@@ -377,22 +360,16 @@ def test_another_file_of_keras_is_refused(refuse, folder, name):
     converted(refuse, expected, "tensorflow", "users.h5")
 
 
-OF_HDF5 = boundaries.of_hdf5(keras())
+READ_KERAS = partial(tensorflow.read_published, architecture=TINY_RESIZABLE)
 
 
-@pytest.mark.parametrize("where", OF_HDF5)
-def test_hdf5_that_ends_early_is_refused(refuse, folder, where):
-    (folder / "users.h5").write_bytes(keras()[: OF_HDF5[where]])
-    converted(refuse, NO_HDF5, "tensorflow", "users.h5")
+def test_hdf5_that_ends_early_is_refused(refuse_each):
+    refuse_each(boundaries.cut(keras(), boundaries.of_hdf5), READ_KERAS, "users.h5", NO_HDF5)
 
 
-KERAS_ZIP = boundaries.of_zip(zipped(keras()))
-
-
-@pytest.mark.parametrize("where", KERAS_ZIP)
-def test_a_keras_file_that_ends_early_is_refused(refuse, folder, where):
-    (folder / "users.keras").write_bytes(zipped(keras())[: KERAS_ZIP[where]])
-    converted(refuse, NO_HDF5, "tensorflow", "users.keras")
+def test_a_keras_file_that_ends_early_is_refused(refuse_each):
+    starts = boundaries.cut(zipped(keras()), boundaries.of_zip)
+    refuse_each(starts, READ_KERAS, "users.keras", NO_HDF5)
 
 
 # --- Bombs: refused within the memory of the rule ------------------------------------------------

@@ -13,7 +13,7 @@ from measurements import (
     unaccounted,
     unchanged,
 )
-from support import TINY, TINY_RESIZABLE, split, training_settings
+from support import TINY, TINY_RESIZABLE, options, split, training_settings
 from twinbench.config.arguments import to_arguments
 from twinbench.data import splits
 from twinbench.language import Language
@@ -117,11 +117,9 @@ def test_the_script_measures_the_cases_of_a_study(tmp_path, run_script):
         splits.save(tmp_path / name, split("target", 80, seed))
     files = {name: tmp_path / name for name in ("train", "validation", "weights")}
     files["library"] = tmp_path / "unread"  # no library has this network
-    inputs = [word for name, path in files.items() for word in (f"--{name}", str(path))]
     for framework in ("pytorch", "tensorflow"):
-        arguments = [*to_arguments({"seed": 1, "cases": cases}).values(), *inputs]
-        arguments += ["--backend", framework, "--threads", "1"]
-        arguments += ["--output", str(tmp_path / framework)]
+        files |= {"backend": framework, "threads": 1, "output": tmp_path / framework}
+        arguments = [*to_arguments({"seed": 1, "cases": cases}).values(), *options(files)]
         assert run_script("measure_parity.py", arguments) == 0
     table = comparing.compare([comparing.read(tmp_path / n) for n in ("pytorch", "tensorflow")])
     assert set(table["case"]) == set(cases)

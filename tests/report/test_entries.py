@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 import yaml
 from analysis.fake_study import FakeRun, FakeStudy
-from report.samples import AUDIT, PARITY, REFERENCE, ROOT, TEMPLATES, data_statistics
+from report.samples import AUDIT, PARITY, REFERENCE, TEMPLATES, data_statistics
+from support import SCRIPTS, options
 from twinbench.analysis import tables
 from twinbench.analysis.reference import read_reference
 from twinbench.errors import InputError
@@ -21,9 +22,8 @@ from twinbench.errors import InputError
 RUNS = {"001": FakeRun(), "NA": FakeRun("tensorflow", weights="synthetic", noise=1)}
 
 
-def run_entry(script: str, settings: list[str], **options) -> subprocess.CompletedProcess:
-    words = [str(word) for key, value in options.items() for word in (f"--{key}", value)]
-    command = [sys.executable, ROOT / "workflow" / "scripts" / script, *settings, *words]
+def run_entry(script: str, settings: list[str], **files) -> subprocess.CompletedProcess:
+    command = [sys.executable, SCRIPTS / script, *settings, *options(files)]
     return subprocess.run(command, capture_output=True, text=True)
 
 

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from support import write_program
+
 GPU_A = "GPU-5d5ba0d6-d33d-2b2c-524d-9e3d8d2b8a77"
 GPU_B = "GPU-8f1c3a42-0000-1111-2222-333344445555"
 MIG_1 = "MIG-c7384736-a75d-5afc-978f-d2f1294409fd"
@@ -25,9 +27,7 @@ class Machine:
     def nvidia_smi(self, commands: str, folder: str | None = None) -> None:
         """A program of these shell commands, on the search path or in a folder of the root."""
         path = (self.root / folder if folder else self.programs) / "nvidia-smi"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"#!/bin/sh\n{commands}\n")
-        path.chmod(0o755)
+        write_program(path, f"#!/bin/sh\n{commands}\n")
 
     def lists(self, listing: str) -> None:
         """Let `nvidia-smi -L` answer so."""

@@ -15,6 +15,7 @@ import pytest
 from pretended import GPU_A, GPU_B, MIG_1, MIG_2, Machine
 from support import SCRIPTS, make_job, training_arguments
 from twinbench.errors import InputError
+from twinbench.networks.architectures import ARCHITECTURES
 from twinbench.training import devices
 
 LONGEST_WAIT = 30  # seconds
@@ -274,12 +275,17 @@ def test_a_job_on_the_cpu_of_a_machine_without_a_gpu_needs_no_warning(here, capl
     assert lease.note is None and not caplog.records
 
 
-@pytest.mark.parametrize("framework", ["pytorch", "tensorflow"])
 def test_another_job_gets_the_gpu_while_a_framework_without_one_still_trains(
-    framework, holder, variables, tmp_path
+    holder, variables, tmp_path
 ):
-    """A real training, told of a GPU that its framework cannot use."""
-    training = start_training(framework, tmp_path, variables("7"))
+    """A real training of many short epochs, told of a GPU that its framework cannot use."""
+    job = make_job(ARCHITECTURES["alexnet32"], epochs=1000)
+    training = subprocess.Popen(
+        [sys.executable, SCRIPTS / "train.py", *training_arguments(job, "pytorch", tmp_path)],
+        env=variables("7"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         wait_for(lambda: "make .venv" in log_of(tmp_path))
         other = holder("7", seconds=0)
@@ -289,29 +295,6 @@ def test_another_job_gets_the_gpu_while_a_framework_without_one_still_trains(
         training.kill()
         training.wait()
     assert log_of(tmp_path).count("make .venv GPU=yes") == 1
-
-
-@pytest.mark.parametrize("framework", ["pytorch", "tensorflow"])
-def test_a_training_that_asks_for_a_gpu_refuses_the_cpu_in_one_line(framework, variables, tmp_path):
-    training = start_training(framework, tmp_path, variables("7"), device="gpu")
-    assert training.wait(timeout=120) == 1
-    (error,) = [line for line in log_of(tmp_path).splitlines() if "error:" in line]
-    assert "training.device" in error and "make .venv GPU=yes" in error
-    assert not (tmp_path / "provenance.json").exists()
-
-
-def start_training(framework: str, folder: Path, environment: dict, **settings) -> subprocess.Popen:
-    """A training of many short epochs."""
-    from twinbench.networks.architectures import ARCHITECTURES
-
-    job = make_job(ARCHITECTURES["alexnet32"], epochs=1000, **settings)
-    arguments = training_arguments(job, framework, folder)
-    return subprocess.Popen(
-        [sys.executable, str(SCRIPTS / "train.py"), *arguments],
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
 
 
 def log_of(folder: Path) -> str:

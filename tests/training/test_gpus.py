@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from pretended import GPU_A, GPU_B, MIG_1, MIG_2, Machine
+from support import write_program
 from twinbench.training import gpus
 
 TWO = f"GPU 0: NVIDIA A100 (UUID: {GPU_A})\nGPU 1: NVIDIA A100 (UUID: {GPU_B})\n"
@@ -55,6 +56,12 @@ def names(listed: str | None, system: Path) -> list[str]:
         (TWO, "GPU-", []),
         (TWO, MIG_1, []),
         (TWO, "two", []),
+        (TWO, "²", []),
+        (TWO, "9" * 30, []),
+        (TWO, "0x0", []),
+        (TWO, "../../x", []),
+        (TWO, " ", []),
+        (TWO, ",", []),
         (TWO, SHORT_A.removeprefix("GPU-"), []),
         # A divided card is its parts.
         (DIVIDED, None, [MIG_1, MIG_2, GPU_B]),
@@ -126,8 +133,7 @@ def test_a_failing_nvidia_smi_is_told_and_the_drivers_files_are_read(machine, ca
 
 def test_a_program_that_is_none_is_told(machine, caplog):
     caplog.set_level("INFO")
-    (machine.programs / "nvidia-smi").write_bytes(b"\x7fELF for another processor")
-    (machine.programs / "nvidia-smi").chmod(0o755)
+    write_program(machine.programs / "nvidia-smi", "\x7fELF for another processor")
     assert names(None, machine.root) == []
     assert "nvidia-smi" in caplog.text
 

@@ -10,7 +10,7 @@ import socket
 from itertools import count
 
 import pytest
-from support import SCRIPTS, make_job, training_arguments, training_settings
+from support import SCRIPTS, make_job, options, training_arguments, training_settings
 from twinbench.config.arguments import to_arguments
 from twinbench.errors import InputError
 from twinbench.training import lock
@@ -179,9 +179,8 @@ def test_a_second_pretraining_is_refused(start_program, tmp_path, run_script, ca
         "seed": 0,
         "training": training_settings(),
     }
-    files = {"output": "tiny.pth", "tensorboard": "events"}
-    words = [word for name, file in files.items() for word in (f"--{name}", str(tmp_path / file))]
-    arguments = [*to_arguments(settings).values(), "--backend=pytorch", "--threads=1", *words]
-    assert run_script("pretrain_weights.py", arguments) == 1
+    files = {"output": tmp_path / "tiny.pth", "tensorboard": tmp_path / "events"}
+    words = options(files | {"backend": "pytorch", "threads": 1})
+    assert run_script("pretrain_weights.py", [*to_arguments(settings).values(), *words]) == 1
     assert f"process {process.pid} on " in caplog.messages[-1]
     assert [path.name for path in tmp_path.iterdir()] == [".lock-tiny.pth"]

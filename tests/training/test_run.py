@@ -8,8 +8,7 @@ import time
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from pretended import GPU_A, Machine
-from support import TINY_RESIZABLE, make_job, training_arguments, training_settings
+from support import TINY_RESIZABLE, make_job, options, training_arguments, training_settings
 from trainings import Interrupting
 from twinbench.analysis import reading
 from twinbench.config.arguments import to_arguments
@@ -95,16 +94,6 @@ def test_a_clock_that_went_back_loses_no_training(
     assert ("resumed from the checkpoint" in caplog.text) == trained
 
 
-@pytest.fixture
-def unusable_gpu(tmp_path, monkeypatch):
-    """A GPU that the driver lists and no framework can use."""
-    machine = Machine(tmp_path)
-    machine.lists(f"GPU 0: X (UUID: {GPU_A})\n")
-    monkeypatch.setenv("PATH", f"{machine.programs}:{os.environ['PATH']}")
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-
-
 def test_a_gpu_that_the_framework_cannot_use_is_noted_in_the_log_and_in_the_provenance(
     tmp_path, run_script, unusable_gpu, caplog
 ):
@@ -114,6 +103,16 @@ def test_a_gpu_that_the_framework_cannot_use_is_noted_in_the_log_and_in_the_prov
     assert "make .venv GPU=yes" in record["device_note"]
     assert caplog.messages.count(record["device_note"]) == 1
     assert record["accelerator"] is None
+
+
+def test_a_training_that_asks_for_a_gpu_refuses_the_cpu_in_one_line(
+    tmp_path, run_script, unusable_gpu, caplog
+):
+    arguments = training_arguments(make_job(device="gpu"), "pytorch", tmp_path)
+    assert run_script("train.py", arguments) == 1
+    (error,) = [text for text in caplog.messages if "error:" in text]
+    assert "training.device" in error and "make .venv GPU=yes" in error and "\n" not in error
+    assert not (tmp_path / "provenance.json").exists()
 
 
 def test_provenance_holds_the_gpu_its_software_and_how_many_jobs_may_share_it(
@@ -139,18 +138,16 @@ def test_a_pretraining_without_its_gpu_is_noted_in_the_log(pretrain, unusable_gp
     assert len([text for text in caplog.messages if "make .venv GPU=yes" in text]) == 1
 
 
-@pytest.mark.parametrize("framework", ["pytorch", "tensorflow"])
 def test_measuring_parity_without_its_gpu_is_noted_in_the_log(
-    framework, tmp_path, run_script, unusable_gpu, caplog
+    tmp_path, run_script, unusable_gpu, caplog
 ):
     job = make_job(images=80)
-    training_arguments(job, framework, tmp_path)  # writes the splits
+    training_arguments(job, "pytorch", tmp_path)  # writes the splits
     case = Case(model="tiny", weights="none", weights_id=None, training=job.settings)
     settings = {"seed": 1, "cases": {"tiny": case}}
-    files = {"train": "train.safetensors", "validation": "validation.safetensors"}
-    files["output"] = "measured.st"
-    words = [word for name, file in files.items() for word in (f"--{name}", str(tmp_path / file))]
-    arguments = [*to_arguments(settings).values(), f"--backend={framework}", "--threads=1", *words]
+    files = {name: tmp_path / f"{name}.safetensors" for name in ("train", "validation", "output")}
+    words = options(files | {"backend": "pytorch", "threads": 1})
+    arguments = [*to_arguments(settings).values(), *words]
     assert run_script("measure_parity.py", arguments) == 0
     assert len([text for text in caplog.messages if "make .venv GPU=yes" in text]) == 1
 
@@ -180,10 +177,9 @@ def pretrain(tmp_path, run_script):
             batch_normalisation=True, batch_size=16, epochs=epochs, learning_rate=learning_rate
         )
         given = {"model": TINY_RESIZABLE.name, "images": 640, "seed": 0, "training": settings}
-        arguments = [*to_arguments(given).values(), "--backend", "pytorch"]
-        arguments += ["--threads", str(threads), "--output", str(tmp_path / "tiny.pth")]
-        arguments += ["--tensorboard", str(tmp_path / "events")]
-        return run_script("pretrain_weights.py", arguments)
+        files = {"output": tmp_path / "tiny.pth", "tensorboard": tmp_path / "events"}
+        words = options(files | {"backend": "pytorch", "threads": threads})
+        return run_script("pretrain_weights.py", [*to_arguments(given).values(), *words])
 
     return run
 
@@ -194,9 +190,9 @@ def test_pretraining_writes_the_librarys_file_which_is_imported_without_normalis
     from twinbench.networks import weights
 
     assert pretrain(0.001) == 0
-    files = ["--library", str(tmp_path / "tiny.pth"), "--output", str(tmp_path / "tiny.st")]
-    names = ["--backend", "pytorch", "--model", TINY_RESIZABLE.name]
-    assert run_script("import_weights.py", names + files) == 0
+    words = {"backend": "pytorch", "model": TINY_RESIZABLE.name}
+    words |= {"library": tmp_path / "tiny.pth", "output": tmp_path / "tiny.st"}
+    assert run_script("import_weights.py", options(words)) == 0
     found = weights.read(tmp_path / "tiny.st", TINY_RESIZABLE)
     layers = set(TINY_RESIZABLE.weighted_layers()) - {"head"}
     assert found.keys() == {f"{name}/{part}" for name in layers for part in ("kernel", "bias")}

@@ -7,14 +7,14 @@ run by Snakemake with a stand-in for `python`: enough to ask what an edit reruns
 import fcntl
 import os
 import shutil
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import forked
 import pytest
-import stand_in
+from helpers import STAND_IN
+from support import write_program
 from tiny import ARCHIVE, FETCHED, TINY, Workplace, copy_narrow_project, copy_project, search_path
 
 # Its sitecustomize.py writes down what jobs import.
@@ -47,9 +47,15 @@ def finished(tmp_path_factory) -> Workplace:
 def stand_in_variables(tmp_path_factory) -> dict[str, str]:
     """Variables by which jobs find the stand-in for `python`."""
     program = tmp_path_factory.mktemp("programs") / "python"
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -S {stand_in.__file__} "$@"\n')
-    program.chmod(0o755)
-    return {"PATH": search_path(program.parent)}
+    folder = write_program(program, f'#!/bin/sh\nexec {STAND_IN} "$@"\n')
+    return {"PATH": search_path(folder)}
+
+
+@pytest.fixture
+def quick_workplace(workplace, stand_in_variables) -> Workplace:
+    """A copy of the project, with own.tar.gz, whose jobs run the stand-in for `python`."""
+    (workplace.folder / "own.tar.gz").write_bytes(ARCHIVE)
+    return replace(workplace, variables=stand_in_variables)
 
 
 @pytest.fixture(scope="session")
@@ -78,7 +84,9 @@ def plan():
     """Snakemake's exit status and output, for calls that run no jobs."""
 
     def call(place: Workplace, *arguments: str, overlay: dict | None = None) -> tuple[int, str]:
-        return forked.snakemake(place.folder, place.arguments(*arguments, overlay=overlay))
+        return forked.snakemake(
+            place.folder, place.arguments(*arguments, overlay=overlay), place.variables
+        )
 
     return call
 

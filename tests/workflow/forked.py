@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 _CONTEXT = multiprocessing.get_context("forkserver")
@@ -10,18 +11,24 @@ _CONTEXT.set_forkserver_preload(
 )
 
 
-def snakemake(folder: Path, arguments: list[str]) -> tuple[int | None, str]:
-    """Exit status and output of Snakemake in a folder; for calls that run no jobs."""
-    process = _CONTEXT.Process(target=_main, args=(folder, arguments))
+def snakemake(
+    folder: Path, arguments: list[str], variables: Mapping[str, str]
+) -> tuple[int | None, str]:
+    """Exit status and output of Snakemake in a folder; for calls that run no jobs.
+
+    `variables` are added to the environment.
+    """
+    process = _CONTEXT.Process(target=_main, args=(folder, arguments, dict(variables)))
     process.start()
     process.join()
     return process.exitcode, (folder / "output.txt").read_text()
 
 
-def _main(folder: Path, arguments: list[str]) -> None:
+def _main(folder: Path, arguments: list[str], variables: dict[str, str]) -> None:
     from snakemake.cli import main
 
     os.chdir(folder)
+    os.environ.update(variables)
     with open("output.txt", "w") as output:
         for stream in (1, 2):
             os.dup2(output.fileno(), stream)

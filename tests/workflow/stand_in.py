@@ -1,26 +1,19 @@
 """Stands in for `python` in a job: makes the files that the job's command names, in no time.
 
 Every path below results/ that is not there yet is an output. What a file holds depends on its name
-alone, so a second run writes the same. While there is a file hold-jobs, a job waits and makes a file
-held-job-* that says so.
+alone, so a second run writes the same.
 """
 
 import os
 import sys
-import time
 from pathlib import Path
 
-HOLD = Path("hold-jobs")
 FIGURES = ("contrasts", "accuracy")
 
 
 def main(script: str, *arguments: str) -> None:
     if script.endswith("import_archive.py"):  # whose output has to have the right checksum
         os.execv(sys.executable, [sys.executable, script, *arguments])
-    if HOLD.exists():
-        Path(f"held-job-{os.getpid()}").touch()
-    while HOLD.exists():
-        time.sleep(0.05)
     for option, argument in zip(("", *arguments), arguments, strict=False):
         path = Path(argument.rsplit("=", 1)[-1] if argument.startswith("--") else argument)
         if path.parts[:1] != ("results",):

@@ -1,18 +1,10 @@
 """What Snakemake leaves on the screen: what the study found, or what failed and why."""
 
-from dataclasses import replace
-
-import pytest
-from tiny import ARCHIVE, FETCHED
+from tiny import FETCHED, TINY
 
 
-@pytest.fixture
-def place(workplace, stand_in_variables):
-    (workplace.folder / "own.tar.gz").write_bytes(ARCHIVE)
-    return replace(workplace, variables=stand_in_variables)
-
-
-def test_a_finished_study_ends_with_its_summary_once_and_without_a_terminal(place):
+def test_a_finished_study_ends_with_its_summary_once_and_without_a_terminal(quick_workplace):
+    place = quick_workplace
     result = place.snakemake(overlay=FETCHED)
     assert result.returncode == 0, result.stdout[-3000:]
     progress, last = result.stdout.split("(100%) done")
@@ -26,18 +18,19 @@ def test_a_finished_study_ends_with_its_summary_once_and_without_a_terminal(plac
     assert "summary.txt" not in partial.stdout.splitlines()
 
 
-def test_a_failure_ends_with_the_job_the_line_that_matters_and_the_log(place):
+def test_a_failure_ends_with_the_job_the_line_that_matters_and_the_log(quick_workplace):
     dataset = FETCHED["dataset"] | {"sha256": "0" * 64}
-    result = place.snakemake(overlay=FETCHED | {"dataset": dataset})
+    result = quick_workplace.snakemake(overlay=FETCHED | {"dataset": dataset})
     assert result.returncode == 1
+    assert "Traceback" not in result.stdout and "memory ran out" not in result.stdout
     last = result.stdout.split("Look above for error messages")[1]
     job, reason, log = last.split("Complete log")[0].strip().splitlines()
     assert job == "Failed: Checking and copying the local archive (rule import_archive)"
     assert reason.startswith("  error: own.tar.gz: sha256 is ")
-    assert (place.folder / log.removeprefix("  log: ")).is_file()
+    assert (quick_workplace.folder / log.removeprefix("  log: ")).is_file()
 
 
-def test_the_first_lines_are_not_about_the_host_and_a_dry_run_still_gives_reasons(place):
-    result = place.snakemake("--dry-run", overlay=FETCHED)
-    assert "Host:" not in result.stdout
-    assert "Reason: Missing output files: " in result.stdout
+def test_the_first_lines_are_not_about_the_host_and_a_dry_run_still_gives_reasons(workplace, plan):
+    _, output = plan(workplace, "--dry-run", overlay=TINY)
+    assert "Host:" not in output
+    assert "Reason: Missing output files: " in output

@@ -3,18 +3,17 @@
 import copy
 import functools
 import hashlib
-import os
 import shutil
 import subprocess
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tiny import FETCHED, RUNS, TINY, Workplace
 
 ANALYSIS = {"evaluate_runs", "compare_runs", "plot_figures", "write_report"}
-FIGURES = {"plot_figures", "write_report"}
+REPORT = {"write_report"}
+FIGURES = {"plot_figures"} | REPORT
 EVALUATION, COMPARISON = {"evaluate_runs"} | FIGURES, {"compare_runs"} | FIGURES
 SPLITS = {"build_tensors", "describe_tensors", "build_parquet"}
 DATA = {"generate_archive"} | SPLITS
@@ -41,10 +40,6 @@ EVERYTHING_TRAINED = ALL_WEIGHTS | ALL | PARITY | ANALYSIS
 AFTER_SPLITS = ALL | PARITY | ANALYSIS
 
 
-def nothing(folder: Path, overlay: dict) -> None:
-    pass
-
-
 def setting(path: str, value: object) -> Edit:
     """A key of the overlay, by its path, set to `value`."""
 
@@ -67,18 +62,34 @@ def file(path: str, old: str = "", new: str = "\n# another line") -> Edit:
     return edit
 
 
+def together(*edits: Edit) -> Edit:
+    def edit(folder: Path, overlay: dict) -> None:
+        for each in edits:
+            each(folder, overlay)
+
+    return edit
+
+
+def losing(*patterns: str) -> Edit:
+    """Files of the results deleted, and the report's title edited."""
+
+    def edit(folder: Path, overlay: dict) -> None:
+        for pattern in patterns:
+            lost = list((folder / "results").glob(pattern))
+            assert lost, pattern
+            for path in lost:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        setting("report.title", "Another title")(folder, overlay)
+
+    return edit
+
+
 def module(path: str) -> Edit:
     return file(f"workflow/scripts/twinbench/{path}.py")
 
 
 def script(name: str) -> Edit:
     return file(f"workflow/scripts/{name}.py")
-
-
-def touch_everything(folder: Path, overlay: dict) -> None:
-    for path in folder.rglob("*"):
-        if path.is_file() and not {"results", ".snakemake"} & set(path.parts):
-            os.utime(path)
 
 
 def check_out_anew(folder: Path, overlay: dict) -> None:
@@ -132,9 +143,6 @@ TRAINING_RULES, ANGLE = "workflow/rules/training.smk", "training.augmentation.ro
 
 # The edit, and the jobs that it reruns: rules by their names, trainings by run and seed.
 EDITS: dict[str, tuple[Edit, set[str]]] = {
-    "the project moved with its results": (nothing, set()),
-    "every file touched": (touch_everything, set()),
-    "a fresh git checkout": (check_out_anew, set()),
     # The experiment
     "learning rate of one run": (
         setting("runs.pytorch-scratch", {"learning_rate": 0.001}),
@@ -152,10 +160,6 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
         setting("runs.tensorflow-scratch.optimiser", SWAPPED),
         SCRATCH_TENSORFLOW | ANALYSIS,
     ),
-    "keys in another order": (reverse_the_keys, set()),
-    "a number as 7e-4": (setting("training.learning_rate", "7e-4"), set()),
-    "a number as 15.0": (setting(ANGLE, 15.0), set()),
-    "a default spelt out": (setting("training.optimiser", {"beta_1": 0.9}), set()),
     "a run renamed": (rename_a_run, training("renamed") | ANALYSIS),
     "a run added": (setting("runs.added", ADDED), training("added") | ANALYSIS),
     "a run removed": (setting("runs.tensorflow-scratch", None), ANALYSIS),
@@ -182,35 +186,19 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
         setting("weights.synthetic.epochs", 2),
         ALL_WEIGHTS | PRETRAINED | ANALYSIS | PARITY,
     ),
-    "address of weights that are not used": (setting("weights.imagenet.alexnet", MIRROR), set()),
     # The report
     "figure style": (setting("report.figures.dpi", 100), FIGURES),
-    "report title": (setting("report.title", "Another title"), {"write_report"}),
-    "report introduction": (setting("report.introduction", "To begin with"), {"write_report"}),
+    "report title": (setting("report.title", "Another title"), REPORT),
+    "report introduction": (setting("report.introduction", "To begin with"), REPORT),
     "equivalence margin": (setting("report.equivalence_margin", 0.02), COMPARISON),
     "reported results": (file("config/reference.yaml"), FIGURES),
     "no reported results": (setting("report.reference", None), FIGURES),
-    "no pictures": (setting("report.pictures", False), {"plot_figures", "write_report"}),
-    "report template": (file("workflow/report/report.md.jinja"), {"write_report"}),
-    "caption of Snakemake's own report": (file("workflow/report/metrics.rst"), set()),
-    # What is no part of the experiment
-    "README": (file("README.md"), set()),
-    "a comment in the config": (file("config/config.yaml"), set()),
-    "a profile": (file("profiles/default/config.yaml", new="\nretries: 1\n"), set()),
-    "jobs that may share a GPU": (setting("training.jobs_per_gpu", 4), set()),
-    "which checkpoints are taken up": (setting("training.resume", "exact"), set()),
-    "a rule's message": (
-        file(TRAINING_RULES, 'message:\n            "', 'message:\n            "Now: '),
-        set(),
-    ),
-    "a rule's memory": (file(TRAINING_RULES, "scaled(TRAINING_MEMORY)", "9000"), set()),
+    "no pictures": (setting("report.pictures", False), FIGURES),
+    "report template": (file("workflow/report/report.md.jinja"), REPORT),
     # Code, each module by its users
     "networks": (module("networks/architectures"), EVERYTHING_TRAINED),
     "epoch plan": (module("recipe/epoch_plan"), EVERYTHING_TRAINED),
     "training settings": (module("config/training"), EVERYTHING_TRAINED),
-    "the other settings": (module("config/models"), set()),
-    "reading of the config": (module("config/reading"), set()),
-    "downloads": (module("data/download"), set()),
     "PyTorch's augmentation": (
         module("backends/pytorch/augmentation"),
         WEIGHTS["pytorch"] | PYTORCH | ANALYSIS | PARITY,
@@ -235,12 +223,12 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
     "comparisons": (module("analysis/comparisons"), COMPARISON),
     "drawing of figures": (module("analysis/figures"), FIGURES),
     "reading of results": (module("analysis/results"), ANALYSIS),
-    "rendering of the report": (module("report/render"), {"write_report"}),
-    "parity checks": (module("parity/comparing"), {"check_parity"} | FIGURES),
-    "parity measurements": (module("parity/measuring"), PARITY | FIGURES),
+    "rendering of the report": (module("report/render"), REPORT),
+    "parity checks": (module("parity/comparing"), {"check_parity"} | REPORT),
+    "parity measurements": (module("parity/measuring"), PARITY | REPORT),
     "TensorFlow's side of the audit": (
         module("backends/tensorflow/audit"),
-        {"measure_tensorflow", "check_parity"} | FIGURES,
+        {"measure_tensorflow", "check_parity"} | REPORT,
     ),
     "an entry script": (script("train"), ALL | ANALYSIS),
     "another entry script": (script("evaluate_runs"), EVALUATION),
@@ -259,58 +247,83 @@ EDITS: dict[str, tuple[Edit, set[str]]] = {
         ANALYSIS | {"check_parity"},
     ),
 }
+# What reruns nothing. The last two are of all files and all keys: those that the others edited, too.
+HARMLESS: dict[str, Edit] = {
+    "a number as 7e-4": setting("training.learning_rate", "7e-4"),
+    "a number as 15.0": setting(ANGLE, 15.0),
+    "a default spelt out": setting("training.optimiser", {"beta_1": 0.9}),
+    "address of weights that are not used": setting("weights.imagenet.alexnet", MIRROR),
+    "jobs that may share a GPU": setting("training.jobs_per_gpu", 4),
+    "which checkpoints are taken up": setting("training.resume", "exact"),
+    "caption of Snakemake's own report": file("workflow/report/metrics.rst"),
+    "README": file("README.md"),
+    "a comment in the config": file("config/config.yaml"),
+    "a profile": file("profiles/default/config.yaml", new="\nretries: 1\n"),
+    "a rule's message": file(
+        TRAINING_RULES, 'message:\n            "', 'message:\n            "Now: '
+    ),
+    "a rule's memory": file(TRAINING_RULES, "scaled(TRAINING_MEMORY)", "9000"),
+    "the other settings": module("config/models"),
+    "reading of the config": module("config/reading"),
+    "downloads": module("data/download"),
+    "a fresh git checkout": check_out_anew,
+    "keys in another order": reverse_the_keys,
+}
 # What a file's loss reruns, when the report's title is edited as well: then all its inputs are needed.
-REPORT, RUN = {"write_report"}, "tiny/runs/pytorch-scratch/seed-1"
+RUN = "tiny/runs/pytorch-scratch/seed-1"
 LOSSES: dict[str, set[str]] = {
     "data/synthetic-*/statistics.json": {"describe_tensors"} | REPORT,
-    "data/synthetic-*/*.safetensors": REPORT,
     "data/synthetic-*/*.parquet": {"build_parquet"} | REPORT,
-    "data/archives/*": REPORT,
-    "weights/library/*": REPORT,
-    "weights/*.safetensors": REPORT,
-    "tiny/parity/*": REPORT,
-    "tiny/parity.csv": {"check_parity"} | FIGURES,
+    "tiny/parity.csv": {"check_parity"} | REPORT,
     "tiny/metrics.csv": EVALUATION,
     "tiny/comparisons.csv": COMPARISON,
     "tiny/figures": FIGURES,
-    "tiny/report.md": REPORT,
-    "tiny/report.html": REPORT,
     f"{RUN}/history.csv": SCRATCH | ANALYSIS,
     f"{RUN}/predictions.parquet": SCRATCH | ANALYSIS,
     f"{RUN}/provenance.json": SCRATCH | ANALYSIS,
-    f"{RUN}/model.*": REPORT,
-    f"{RUN}/tensorboard": REPORT,
-    f"{RUN}/benchmark.jsonl": REPORT,
-    "**/*.log": REPORT,
 }
+# What the report does not need: inputs of jobs that are done, and its own files.
+DISPENSABLE = (
+    "data/synthetic-*/*.safetensors",
+    "data/archives/*",
+    "weights/library/*",
+    "weights/*.safetensors",
+    "tiny/parity/*",
+    "tiny/report.md",
+    "tiny/report.html",
+    f"{RUN}/model.*",
+    f"{RUN}/tensorboard",
+    f"{RUN}/benchmark.jsonl",
+    "**/*.log",
+)
 ONE_RUN = training("pytorch-pretrained") | ANALYSIS
 # Of a study whose archive and weights come from elsewhere: their checksums say what they are.
 EDITS_OF_FETCHED: dict[str, tuple[Edit, set[str]]] = {
-    "nothing": (nothing, set()),
-    "path of the archive": (move_the_archive, set()),
-    "a download of the same archive": (setting("dataset.archive", None), set()),
-    "address of the archive": (setting("dataset.url", "https://example.org/a.tar.gz"), set()),
     "another archive": (use_another_archive, {"import_archive"} | SPLITS | ONE_RUN),
-    "address of the weights": (setting("weights.imagenet.alexnet", MIRROR), set()),
     "other weights": (
         setting("weights.imagenet.alexnet", MIRROR | {"checksum": "0" * 8}),
         {"download_weights", "import_weights_pytorch"} | ONE_RUN,
     ),
-    "code that downloads": (module("data/download"), set()),
-    "script that imports the archive": (script("import_archive"), set()),
-    "script that downloads weights": (script("download_weights"), set()),
+}
+SAME_ARCHIVE: dict[str, Edit] = {
+    "its path": move_the_archive,
+    "a download": setting("dataset.archive", None),
+}
+# What reruns nothing, wherever the archive comes from.
+HARMLESS_TO_FETCHED: dict[str, Edit] = {
+    "address of the archive": setting("dataset.url", "https://example.org/a.tar.gz"),
+    "address of the weights": setting("weights.imagenet.alexnet", MIRROR),
+    "code that downloads": module("data/download"),
+    "script that imports the archive": script("import_archive"),
+    "script that downloads weights": script("download_weights"),
 }
 
 
-def pending(summary: str) -> dict[str, str]:
-    """The files that Snakemake would make, with their rules."""
-    rows = (line.split("\t") for line in summary.splitlines() if line.count("\t") == 5)
-    return {row[0]: row[2] for row in rows if row[5] == "update pending"}
-
-
 def jobs(summary: str) -> set[str]:
+    """The jobs that Snakemake would run."""
     found = set()
-    for path, rule in pending(summary).items():
+    rows = (line.split("\t") for line in summary.splitlines() if line.count("\t") == 5)
+    for path, rule in ((row[0], row[2]) for row in rows if row[5] == "update pending"):
         *_, run, seed, _ = Path(path).parts
         is_training = rule in ("train_pytorch", "train_tensorflow")
         found.add(f"{run} {seed.removeprefix('seed-')}" if is_training else rule)
@@ -337,16 +350,18 @@ def test_an_edit_reruns_exactly_what_it_touches(project, summary_after, name):
     assert jobs(summary_after(project, edit, TINY)) == expected
 
 
+def test_edits_that_change_no_result_rerun_nothing_all_together(project, summary_after):
+    """Where this fails, parts of the table tell which of them it is."""
+    assert jobs(summary_after(project, together(*HARMLESS.values()), TINY)) == set()
+
+
 @pytest.mark.parametrize("pattern", LOSSES)
 def test_a_lost_file_reruns_only_what_makes_it(project, summary_after, pattern):
-    def lose(folder: Path, overlay: dict) -> None:
-        lost = list((folder / "results").glob(pattern))
-        assert lost
-        for path in lost:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-        setting("report.title", "Another title")(folder, overlay)
+    assert jobs(summary_after(project, losing(pattern), TINY)) == LOSSES[pattern]
 
-    assert jobs(summary_after(project, lose, TINY)) == LOSSES[pattern]
+
+def test_files_that_the_report_does_not_need_are_not_made_again(project, summary_after):
+    assert jobs(summary_after(project, losing(*DISPENSABLE), TINY)) == REPORT
 
 
 @pytest.mark.parametrize("name", EDITS_OF_FETCHED)
@@ -355,38 +370,18 @@ def test_archives_and_weights_are_what_their_checksums_say(project, summary_afte
     assert jobs(summary_after(project, edit, FETCHED)) == expected
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("--cores", "1", "--resources", "gpu=1", "--keep-going", "--retries", "2"),
-        ("--set-threads", "train_pytorch=1", "--set-resources", "train_tensorflow:mem_mb=9000"),
-        ("--set-resources", "train_pytorch:checkpoint_steps=1", "train_pytorch:jobs_per_gpu=2"),
-    ],
-    ids=" ".join,
-)
-def test_how_a_study_is_run_reruns_nothing(project, summary_after, arguments):
-    assert jobs(summary_after(project, nothing, TINY, *arguments)) == set()
+@pytest.mark.parametrize("name", SAME_ARCHIVE)
+def test_the_same_bytes_from_elsewhere_rerun_nothing(project, summary_after, name):
+    edit = together(SAME_ARCHIVE[name], *HARMLESS_TO_FETCHED.values())
+    assert jobs(summary_after(project, edit, FETCHED)) == set()
 
 
-@pytest.mark.parametrize(
-    "name", ["limit", "validation fraction", "seed of the split", "test images"]
-)
-def test_other_data_settings_mean_another_folder(project, summary_after, name):
-    made = [
-        path for path in pending(summary_after(project, EDITS[name][0], TINY)) if "/data/" in path
-    ]
-    assert made
-    assert not [path for path in made if (project.folder / path).exists()]
-
-
-def test_a_quick_look_never_shares_its_images_with_the_full_study(workplace, plan):
-    folders = []
-    for arguments in ((), ("--config", "study=quick", "dataset={limit: 2000}")):
-        status, output = plan(workplace, "--summary", *arguments)
-        assert status == 0, output
-        found = {Path(path).parent for path in pending(output) if "/data/" in path}
-        folders.append(found - {Path("results/data/archives")})
-    assert all(folders) and not folders[0] & folders[1]
+def test_how_a_study_is_run_reruns_nothing(project, summary_after):
+    options = ("--cores", "1", "--resources", "gpu=1", "--keep-going", "--retries", "2")
+    options += ("--set-threads", "train_pytorch=1", "--set-resources")
+    options += ("train_tensorflow:mem_mb=9000", "train_pytorch:checkpoint_steps=1")
+    options += ("train_pytorch:jobs_per_gpu=2",)
+    assert jobs(summary_after(project, together(), TINY, *options)) == set()
 
 
 def test_the_dry_run_names_the_setting_that_changed(project, plan):
@@ -404,15 +399,17 @@ def test_the_dry_run_names_the_setting_that_changed(project, plan):
     assert "epochs" not in reason
 
 
-def test_the_table_notices_code_that_is_not_tracked(workplace, stand_in_variables, summary_after):
-    """A study recorded with one module left out of the inputs: the module's row is wrong."""
-    place = replace(workplace, variables=stand_in_variables)
+def test_the_table_notices_code_that_is_not_tracked(quick_workplace, summary_after):
+    """A pretraining recorded with one module left out of the inputs: the module's row is wrong."""
+    place, target = quick_workplace, "pretrain_weights_pytorch"
     leave_out = file(
         "workflow/scripts/twinbench/sources.py",
         "if file not in found",
         "if file not in found and 'augmentation' not in file.name",
     )
     leave_out(place.folder, {})
-    assert place.snakemake(overlay=TINY).returncode == 0
-    edit, expected = EDITS["PyTorch's augmentation"]
-    assert jobs(summary_after(place, edit, TINY)) != expected
+    assert place.snakemake("--until", target, overlay=TINY).returncode == 0
+    for name, noticed in (("PyTorch's augmentation", False), ("networks", True)):
+        edit, expected = EDITS[name]
+        assert target in expected
+        assert (target in jobs(summary_after(place, edit, TINY))) == noticed

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from packaging.requirements import Requirement
-from support import ROOT, SCRIPTS
+from support import ROOT, SCRIPTS, write_program
 from twinbench.sources import imported_files
 
 ENVIRONMENTS = ("pytorch", "tensorflow", "analysis")
@@ -107,8 +107,7 @@ def test_a_base_may_have_the_user_already(there, tmp_path):
     """By the recipe's own command, with programs that stand for a base's."""
     programs = {"getent": f"exit {0 if there else 2}", "useradd": "echo made"}
     for name, command in programs.items():
-        (tmp_path / name).write_text(f"#!/bin/sh\n{command}\n")
-        (tmp_path / name).chmod(0o755)
+        write_program(tmp_path / name, f"#!/bin/sh\n{command}\n")
     (command,) = re.findall(r"^RUN (getent .*)", RECIPE, re.M)
     done = subprocess.run(
         ["/bin/sh", "-c", command], env={"PATH": str(tmp_path)}, check=True, stdout=subprocess.PIPE
@@ -149,14 +148,12 @@ def test_tensorflows_own_environment_is_that_of_its_environment_file():
 def made(tmp_path):
     """What `make .venv` would do in a fresh clone, with a pretended driver or without."""
     driver = tmp_path / "bin" / "nvidia-smi"
-    driver.parent.mkdir()
     shutil.copy(ROOT / "Makefile", tmp_path)
     shutil.copytree(ROOT / "envs", tmp_path / "envs")
 
     def dry_run(*variables: str, with_driver: bool) -> str:
         if with_driver:
-            driver.write_text("#!/bin/sh\n")
-            driver.chmod(0o755)
+            write_program(driver, "#!/bin/sh\n")
         path = f"{driver.parent}:/usr/bin:/bin"  # and no variable of the `make` that runs the tests
         return subprocess.run(
             ["make", "--dry-run", *variables, ".venv"],

@@ -30,10 +30,3 @@ def test_the_selected_epochs_accuracy_is_that_of_the_history(path):
 @examples("parity.csv")
 def test_every_parity_check_of_an_example_passed(path):
     assert pd.read_csv(path)["passed"].all()
-
-
-@examples("report.md")
-def test_an_examples_pictures_are_there(path):
-    links = [part.split(")")[0] for part in path.read_text().split("](figures/")[1:]]
-    assert links
-    assert not [link for link in links if not (path.parent / "figures" / link).is_file()]

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import time
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -120,47 +119,3 @@ def test_the_comparison_notices_one_changed_byte(tmp_path):
     assert differences(tmp_path / "first", tmp_path / "third") == ["predictions.parquet"]
     (tmp_path / "second" / "more.csv").write_text("a\n1\n")
     assert differences(tmp_path / "first", tmp_path / "second") == ["more.csv: in one alone"]
-
-
-@pytest.fixture
-def held(workplace, stand_in_variables):
-    """A study whose first job runs until `hold-jobs` is deleted, and the process that runs it."""
-    place = replace(workplace, variables=stand_in_variables)
-    (place.folder / "hold-jobs").touch()
-    process = start(place, "--until", "generate_archive")
-    while not list(place.folder.glob("held-job-*")):
-        assert process.poll() is None
-        time.sleep(0.05)
-    yield place, process
-    (place.folder / "hold-jobs").unlink(missing_ok=True)
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-def test_a_second_run_in_the_same_folder_is_refused_and_a_killed_ones_lock_can_be_removed(held):
-    place, first = held
-    second = place.snakemake(overlay=TINY, timeout=120)
-    assert second.returncode == 1
-    assert "lock" in second.stdout and "--unlock" in second.stdout
-    assert first.poll() is None, "the second run disturbed the first"
-    os.killpg(first.pid, signal.SIGKILL)
-    first.wait()
-    (place.folder / "hold-jobs").unlink()
-    assert place.snakemake(overlay=TINY).returncode == 1
-    assert place.snakemake("--unlock", overlay=TINY).returncode == 0
-    last = place.snakemake("--until", "generate_archive", overlay=TINY)
-    assert last.returncode == 0, last.stdout
-
-
-def test_sigterm_to_snakemake_alone_lets_its_jobs_finish(held, plan):
-    place, process = held
-    process.terminate()
-    time.sleep(1)
-    assert process.poll() is None
-    (place.folder / "hold-jobs").unlink()
-    assert process.wait(timeout=60) != 0
-    status, output = plan(place, "--summary", overlay=TINY)
-    assert status == 0
-    (archive,) = [line for line in output.splitlines() if "\tgenerate_archive\t" in line]
-    assert archive.endswith("ok\tno update")

@@ -1,10 +1,10 @@
 """The jobs of one machine get no more memory than it has, and a killed job is explained."""
 
 import re
-from dataclasses import replace
 
 import pytest
-from tiny import TINY, search_path
+from helpers import resources, show_resources, with_python
+from tiny import TINY
 from twinbench.machine import memory_mb
 
 MORE_THAN_ANY = 10**9  # MB
@@ -24,17 +24,14 @@ ASKING = ("--set-resources", f"train_pytorch:mem_mb={MORE_THAN_ANY}")
 def test_a_job_that_asks_for_more_than_there_is_gets_what_there_is(
     workplace, plan, arguments, limit
 ):
-    rules = workplace.folder / "workflow/rules/training.smk"
-    text = re.sub(r" +message:\n.*\n", "", rules.read_text(encoding="utf-8"))
-    rules.write_text(text, encoding="utf-8")  # Snakemake prints resources in a message's place
+    show_resources(workplace, "training.smk")
     status, output = plan(workplace, "--dry-run", *ASKING, *arguments, overlay=TINY)
     assert status == 0, output
-    asked = re.findall(r"rule train_pytorch:\n(?:    .*\n)*?.*\bmem_mb=(\d+)", output)
-    assert set(asked) == {str(limit)}
+    assert set(resources(output, "train_pytorch", "mem_mb")) == {str(limit)}
 
 
-def test_trainings_run_side_by_side_as_memory_allows(workplace, stand_in_variables):
-    place = replace(workplace, variables=stand_in_variables)
+def test_trainings_run_side_by_side_as_memory_allows(quick_workplace):
+    place = quick_workplace
     seeds = {**TINY, "seeds": [1, 2, 3, 4]}
     runs = [f"results/tiny/runs/pytorch-scratch/seed-{seed}/history.csv" for seed in (1, 2, 3, 4)]
     assert place.snakemake("--until", "build_tensors", overlay=seeds).returncode == 0
@@ -51,16 +48,10 @@ def test_little_memory_is_mentioned(workplace, plan):
     assert "MB of memory" not in output
 
 
-@pytest.mark.parametrize(
-    ("program", "explained"),
-    [("exec sh -c 'kill -9 $$'", True), ("sh -c 'kill -9 $$'", True), ("exit 1", False)],
-)
-def test_a_killed_job_is_explained(workplace, tmp_path, program, explained):
-    path = tmp_path / "programs" / "python"
-    path.parent.mkdir()
-    path.write_text(f"#!/bin/sh\n{program}\n", encoding="utf-8")
-    path.chmod(0o755)
-    place = replace(workplace, variables={"PATH": search_path(path.parent)})
+@pytest.mark.parametrize("program", ["exec sh -c 'kill -9 $$'", "sh -c 'kill -9 $$'"])
+def test_a_killed_job_is_explained(workplace, program):
+    """And no other: see test_console.py."""
+    place = with_python(workplace, f"#!/bin/sh\n{program}\n")
     result = place.snakemake("--until", "generate_archive", overlay=TINY)
     assert result.returncode == 1
-    assert ("most often because memory ran out" in result.stdout) == explained, result.stdout
+    assert "most often because memory ran out" in result.stdout, result.stdout

@@ -11,11 +11,10 @@ from support import ROOT
 from tiny import TINY
 
 PARTS = ("Snakefile", "workflow", "envs", "config")
-ENTRIES = ("Snakefile", "workflow/Snakefile")
-SOURCES = [
-    *(repr(str(ROOT / entry)) for entry in ENTRIES),
-    *(f'github("someone/twinbench", path="{entry}", tag="v1")' for entry in ENTRIES),
-]
+SOURCES = {
+    "folder": repr(str(ROOT / "Snakefile")),
+    "repository": 'github("someone/twinbench", path="Snakefile", tag="v1")',
+}
 OUTER = """\
 configfile: "study.yaml"
 
@@ -57,7 +56,7 @@ def outer(tmp_path, stand_in_variables):
     return snakemake
 
 
-@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
 def test_an_outer_workflow_uses_the_module(outer, tmp_path, source):
     result = outer(source)
     assert result.returncode == 0, result.stderr

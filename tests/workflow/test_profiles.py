@@ -30,13 +30,6 @@ def test_a_profiles_options_exist(name):
         assert not choices or set(values) <= set(choices), key
 
 
-@pytest.mark.parametrize("name", PROFILES)
-def test_snakemake_plans_the_study_with_a_profile(workplace, plan, name):
-    status, output = plan(workplace, "--profile", f"profiles/{name}", "--dry-run")
-    assert status == 0, output
-    assert "train_pytorch" in output
-
-
 def test_the_rules_of_profiles_are_those_that_use_a_gpu(workplace, plan):
     _, output = plan(workplace, "--list-rules")
     gpu_rules = {

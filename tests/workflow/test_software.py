@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from support import write_program
 from tiny import TINY
 
 # Instead of a job it shows what PYTHONPATH the job would have.
@@ -19,18 +20,13 @@ def with_apptainer(project, tmp_path):
         image = project.folder / "images" / f"{environment}.sif"
         image.parent.mkdir(exist_ok=True)
         image.touch()
-    programs = tmp_path / "containers"
-    programs.mkdir()
-    (programs / "apptainer").write_text(APPTAINER)
-    (programs / "apptainer").chmod(0o755)
+    programs = write_program(tmp_path / "containers" / "apptainer", APPTAINER)
     variables = project.variables | {"PATH": f"{programs}:{project.variables['PATH']}"}
     return replace(project, variables=variables)
 
 
-@pytest.mark.parametrize("profile", ["default", "gpu"])
-def test_a_finished_study_is_finished_in_containers_too(with_apptainer, profile):
-    arguments = ("--dry-run", "--sdm", "apptainer", "--workflow-profile", f"profiles/{profile}")
-    result = with_apptainer.snakemake(*arguments, overlay=TINY)
+def test_a_finished_study_is_finished_in_containers_too(with_apptainer):
+    result = with_apptainer.snakemake("--dry-run", "--sdm", "apptainer", overlay=TINY)
     assert result.returncode == 0, result.stdout[-3000:]
     assert "Nothing to be done" in result.stdout
 
