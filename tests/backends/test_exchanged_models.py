@@ -20,7 +20,7 @@ ALEXNET32 = 'network = alexnet32(len(facts["class_names"]))'
 CODE = {
     ("pytorch", "alexnet32"): BUILT,
     ("pytorch", "alexnet"): BUILT.replace(
-        ALEXNET32, "; ".join([*OF_TORCHVISION.splitlines(), "network = alexnet"])
+        ALEXNET32, "; ".join([*filter(None, OF_TORCHVISION.splitlines()), "network = alexnet"])
     ),
 }
 PRINT_LOGITS = "\nprint(json.dumps(logits))\n"

@@ -88,7 +88,7 @@ def test_the_audit_is_written_in_words_that_the_report_translates(framework):
     known = "|".join(sorted(map(re.escape, audit.VALUES), key=len, reverse=True))
     values = " ".join(value for value, _ in settings.values())
     left = re.findall(r"\b[a-z]{2,}\b", re.sub(rf"\b({known})\b", "", values))
-    assert set(left) <= {"epsilon", "flatten", "head", "reset_parameters"}
+    assert set(left) <= {"cpu", "epsilon", "flatten", "head", "reset_parameters"}
 
 
 @pytest.mark.parametrize(("network", "size"), [(TINY_RESIZABLE, 32), (TINY, 48)])

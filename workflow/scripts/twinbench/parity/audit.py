@@ -85,6 +85,7 @@ SETTINGS = (
     translatable("deterministic operations"),
     translatable("images in memory"),
     translatable("execution"),
+    translatable("device"),
 )
 VALUES = (
     translatable("none"),

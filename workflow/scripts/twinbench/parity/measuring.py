@@ -391,7 +391,7 @@ def describe(job: Job, training: Training, make_backend: MakeBackend) -> dict[st
     (phase,) = job.phases
     backend = make_backend(job)
     backend.start_phase(phase)
-    return backend.describe()
+    return backend.describe() | {"device": Setting(backend.device, "device")}
 
 
 def measure_library(
