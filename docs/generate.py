@@ -284,6 +284,11 @@ def results() -> str:
                 for verdict, measured in [answer(study, contrast)]
             ]
         )
+        report = (STUDIES / study.folder / "report.md").read_text(encoding="utf-8")
+        answers += [
+            f"due to the defaults: {difference}"
+            for difference in re.findall(r"due to the defaults \|\n.*\n.*\| (.*) \|\n", report)
+        ]
         overlays = [f"[{Path(name).stem}](../config/{name})" for name in study.settings]
         cells = [
             study.question,

@@ -16,13 +16,19 @@ from twinbench.config.arguments import to_arguments
 CLASS_NAMES = ["airplane", "automobile", "bird", "cat", "deer"]
 CLASS_NAMES += ["dog", "frog", "horse", "ship", "truck"]
 DIAGNOSIS = "one class for all images; loss at ln 10"
-SETTINGS = {"protocol": "harmonised", "precision": "auto", "epochs": 8, "learning_rate": 0.001}
+SETTINGS = {
+    "protocol": "harmonised",
+    "precision": "auto",
+    "epochs": 8,
+    "batch_size": 128,
+    "learning_rate": 0.001,
+}
 FINE_TUNING = {**SETTINGS, "learning_rate": 0.0001}
 DATASET = {
     "name": "cifar10-1a2b3c4d",
     "source": "cifar10",
     "class_names": CLASS_NAMES,
-    "train_images": 1000,
+    "train_images": 45_000,
     "sha256": {"train": "12" * 32, "validation": "34" * 32, "test": "56" * 32},
 }
 

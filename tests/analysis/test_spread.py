@@ -8,7 +8,7 @@ from twinbench.analysis.spread import (
     DEFAULT_SCRATCH,
     DEFAULT_SETTINGS,
     PUBLISHED,
-    SHORT_TRAININGS,
+    SHORT_FROM_SCRATCH,
     known_spread,
 )
 from twinbench.config.study import Study
@@ -61,5 +61,10 @@ def test_with_any_other_run_it_is_the_published_one(other):
     assert known_spread([DEFAULT, other]) == PUBLISHED
 
 
-def test_short_trainings_spread_more():
-    assert known_spread([DEFAULT, provenance(SHORT, ALL)]) == SHORT_TRAININGS
+@pytest.mark.parametrize("short", [provenance(SHORT, ALL), provenance(images=FEW // 2)])
+def test_short_trainings_from_scratch_spread_more(short):
+    assert known_spread([DEFAULT, short]) == SHORT_FROM_SCRATCH
+
+
+def test_short_fine_tunings_do_not():
+    assert known_spread([provenance(SHORT, FEW, weights="imagenet")]) == PUBLISHED

@@ -6,7 +6,7 @@ from scipy import optimize, stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 from twinbench.analysis import statistics
-from twinbench.analysis.spread import PUBLISHED, SHORT_TRAININGS, measured_spread
+from twinbench.analysis.spread import PUBLISHED, SHORT_FROM_SCRATCH, measured_spread
 from twinbench.analysis.statistics import Estimate, Spread, moderated
 
 
@@ -22,7 +22,7 @@ def random_differences(seeds: int, images: int = 400, shared: float = 0.2) -> np
 
 
 @pytest.mark.parametrize("seeds", [1, 2, 3, 8])
-@pytest.mark.parametrize("spread", [PUBLISHED, SHORT_TRAININGS])
+@pytest.mark.parametrize("spread", [PUBLISHED, SHORT_FROM_SCRATCH])
 def test_the_moderated_t_is_that_of_the_formula(seeds, spread):
     """The formula written out with loops, and SciPy's t."""
     d = random_differences(seeds)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from false_winners import DEFAULT_TWINS, FACTORIAL, NETWORKS, SEEDS, TWINS
 from scipy import stats
-from twinbench.analysis.spread import SHORT_TRAININGS, measured_spread
+from twinbench.analysis.spread import SHORT_FROM_SCRATCH, measured_spread
 
 STUDIES = 60
 
@@ -33,7 +33,7 @@ def winners(sigma: float, provenances: list, studies: int) -> dict[int, int]:
         (0.5, TWINS),
         (0.27, DEFAULT_TWINS),
         (0.5, FACTORIAL),
-        (100 * SHORT_TRAININGS.std, NETWORKS),
+        (100 * SHORT_FROM_SCRATCH.std, NETWORKS),
     ],
     ids=["little spread", "as assumed", "as measured", "several contrasts", "short, no twins"],
 )

@@ -443,7 +443,7 @@ def test_reported_results_of_perhaps_other_images_are_said_to_be(tmp_path, sourc
         fake.edit_provenance(run, dataset=DATASET | source)
     found = reported.reported(evidence(fake, settings={"official_archive": official}))
     assert said in words(found) if said else "archive" not in words(found)
-    assert ("makes gaps of up to" in words(found)) == (not source)
+    assert ("could explain a gap of up to" in words(found)) == (not source)
     assert (table(found, "reported")[0][3] == "-") == bool(source)
 
 

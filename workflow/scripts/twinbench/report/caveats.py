@@ -43,10 +43,12 @@ def _inputs(evidence: Evidence) -> _Caveats:
 
 def _seeds(evidence: Evidence) -> _Caveats:
     say = evidence.say
-    spreads = sorted({pair.assumed_spread for pair in evidence.contrasts.values()})
-    if spreads and evidence.seeds < 5:
+    own = evidence.seeds - 1  # degrees of freedom; the others are those of the assumed spread
+    pairs = evidence.contrasts.values()
+    spreads = sorted({p.assumed_spread for p in pairs if p.degrees_of_freedom - own > own})
+    if spreads:
         text = say(
-            "With fewer than five seeds the intervals of the contrasts rest on what is known of the spread "
+            "With so few seeds the intervals of the contrasts rest mostly on what is known of the spread "
             "between trainings, here {spreads} (docs/statistics.md).",
             spreads=say.listed([say.margin(spread) for spread in spreads]),
         )

@@ -3,12 +3,19 @@
 from collections.abc import Iterator
 
 import numpy as np
+from scipy.special import stdtrit
 
 from twinbench.analysis.comparisons import Comparison, differences
 from twinbench.analysis.defaults import Gap
 from twinbench.analysis.naming import ContrastName, network, weights
 from twinbench.analysis.spread import measured_spread
-from twinbench.analysis.statistics import MOST_SEEDS, SIGNIFICANCE, Estimate, score_interval
+from twinbench.analysis.statistics import (
+    MOST_SEEDS,
+    SIGNIFICANCE,
+    Estimate,
+    holm,
+    score_interval,
+)
 from twinbench.report.answer import side
 from twinbench.report.blocks import Block, Bullets, Cell, Code, Folded, Row, Table, Text
 from twinbench.report.evidence import Evidence
@@ -38,8 +45,8 @@ def contrasts(evidence: Evidence) -> list[Block]:
         return [*(left_out or [Text(none)]), *_unplanned(evidence)]
     explained = say(
         "Two runs that differ in one thing alone make a planned contrast. Differences are in percentage "
-        "points (pp); intervals are for new trainings and new test images. Holm's adjustment is over the "
-        "contrasts of one question."
+        "points (pp); intervals of 95 % are for new trainings and new test images, and wider where a "
+        "question has several contrasts (Holm)."
     )
     header = [say("contrast"), say("difference"), say("interval"), say("p"), say("verdict")]
     rows = [_row(evidence, name, pair) for name, pair in evidence.contrasts.items()]
@@ -110,8 +117,10 @@ def _details(evidence: Evidence) -> list[Block]:
     if not winners:
         return []
     text = say.plural(
-        "A repetition would put the same one ahead with a probability of {share}.",
-        "A repetition would put the same ones ahead, each with a probability of {share} or more.",
+        "If every true difference was equally likely beforehand, a repetition would put the same one ahead "
+        "with a probability of {share}.",
+        "If every true difference was equally likely beforehand, a repetition would put the same ones ahead, "
+        "each with a probability of {share} or more.",
         len(winners),
         share=say.number(min(winners), 2),
     )
@@ -120,13 +129,15 @@ def _details(evidence: Evidence) -> list[Block]:
 
 def _of_one_seed(evidence: Evidence, name: ContrastName, pair: Comparison) -> str:
     say = evidence.say
+    # Not the printed interval's, which Holm's adjustment widens.
+    reach = float(stdtrit(pair.degrees_of_freedom, 1 - SIGNIFICANCE / 2)) * pair.standard_error
     return say(
         "{contrast}: on these images the two trained networks differ by {gap} ({interval}); other "
         "trainings and images can move such a gap by {reach}.",
         contrast=str(name),
         gap=say.points(pair.difference),
         interval=say.interval(pair.trained_low, pair.trained_high, 1),
-        reach=say.points((pair.difference_high - pair.difference_low) / 2),
+        reach=say.points(reach),
     )
 
 
@@ -184,8 +195,8 @@ def _advice(evidence: Evidence, useful: list[int]) -> list[Block]:
     added = [*seeds, *(next(free) for _ in range(max(useful) - len(seeds)))]
     warning = say(
         "Decide on the number beforehand: looking again after every few seeds raises the rate of false "
-        "winners, in simulations to nearly twice, and to more where trainings differ by more than is "
-        "assumed (docs/statistics.md)."
+        "winners to about twice, and to more where trainings differ by more than is assumed "
+        "(docs/statistics.md)."
     )
     return [Code(command(evidence, seeds=added)), Text(warning)]
 
@@ -245,16 +256,22 @@ def default_gaps(evidence: Evidence) -> list[Block]:
         ]
         for gap in evidence.default_gaps
     ]
-    clear = [gap for gap in evidence.default_gaps if gap.defaults.p_value() < SIGNIFICANCE]
+    p_values = holm([gap.defaults.p_value() for gap in evidence.default_gaps])
+    clear = [
+        gap
+        for gap, p_value in zip(evidence.default_gaps, p_values, strict=True)
+        if p_value < SIGNIFICANCE
+    ]
     text = (
-        say("No effect of the defaults is shown: each interval of the last column holds zero.")
+        say("No effect of the defaults is shown.")
         if not clear
         else say(
             "The defaults make a difference of their own for {networks}.",
             networks=say.listed([_network(evidence, gap) for gap in clear]),
         )
     )
-    return [Text(text), Table("defaults", header, rows)]
+    width = say("Intervals of 95 % each, not widened for several contrasts.")
+    return [Text(text), Table("defaults", header, rows), Text(width)]
 
 
 def _network(evidence: Evidence, gap: Gap) -> str:

@@ -23,7 +23,10 @@ def mistakes(evidence: Evidence) -> list[Block]:
             [_class(evidence, place, shown) for place in range(len(evidence.results.class_names))],
         ),
         Text(
-            say("Images of each class that are classified rightly, with 95 % intervals (Wilson).")
+            say(
+                "Images of each class that are classified rightly, with 95 % intervals for other test images "
+                "alone (Wilson)."
+            )
         ),
     ]
     if len(runs) > len(shown):
@@ -88,7 +91,8 @@ def calibration(evidence: Evidence) -> list[Block]:
     bold = [run for run in runs if evidence.results.runs[run]["calibration_gap_high"].max() < 0]
     texts = [
         say(
-            "Below zero, a network is surer than it should be; above, it is right more often than it says."
+            "Below zero, a network is surer than it should be; above, it is right more often than it says. "
+            "Intervals are for other test images alone."
         ),
         *([say("Surer than they should be: {runs}.", runs=say.listed(bold))] if bold else []),
         *([say("Too unsure: {runs}.", runs=say.listed(cautious))] if cautious else []),

@@ -124,8 +124,8 @@ def _single_trainings(
 def _single_training(
     evidence: Evidence, reference: Reference, both: dict[str, ReportedRun], pair: Comparison
 ) -> str:
-    """The reach of luck: the half-width of the interval of one pair of equal methods at these accuracies,
-    whose mistakes fall together as often as those of this study's twins."""
+    """The reach of luck: the half-width of the interval of one pair of equal methods whose mistakes fall
+    together as often as those of this study's twins, by the published spread."""
     say = evidence.say
     a, b = both[pair.run_a].test_accuracy, both[pair.run_b].test_accuracy
     discordant = (pair.only_a_correct + pair.only_b_correct) / (pair.seeds * evidence.images)
@@ -133,7 +133,7 @@ def _single_training(
     reach = float(special.stdtrit(PUBLISHED.degrees_of_freedom, 0.975) * error)
     return say(
         "**One training each**: {a} and {b} are {gap} apart, and luck alone, of training and of test "
-        "images, makes gaps of up to {reach}.",
+        "images, could explain a gap of up to {reach} (95 %), since little is known of the spread there.",
         a=say.percent(a, 2),
         b=say.percent(b, 2),
         gap=say.points(abs(a - b)),
