@@ -230,12 +230,13 @@ def test_own_weights_are_told_apart_by_their_content(tmp_path, change, factor):
 @pytest.mark.parametrize(
     ("multipliers", "factors"),
     [
-        ({"dense": 0.25}, "network"),  # of which the other network has no layer
-        ({"dense": 0.25, "conv": 0.5}, "network, training settings"),
+        ({"fc": 0.25}, "network"),  # of which the other network has no layer
+        ({"fc": 0.25, "conv": 0.5}, "network, training settings"),
+        ({"dense": 0.25}, "network, training settings"),
     ],
 )
 def test_multipliers_of_layers_of_one_network_alone_are_part_of_it(tmp_path, multipliers, factors):
     own = {**SETTINGS, "learning_rate_multipliers": multipliers}
-    other = {**SETTINGS, "learning_rate_multipliers": {"conv": 0.1}}
+    other = {**SETTINGS, "learning_rate_multipliers": {}}
     a, b = replace(A, settings=own), replace(A, model="vgg16", settings=other, noise=3)
     assert compare_two(tmp_path, a, b).factors == factors

@@ -49,6 +49,18 @@ def test_a_gap_that_only_native_runs_have_is_due_to_the_defaults(tmp_path, seeds
     assert excludes_0(gap.defaults) and not excludes_0(gap.harmonised)
 
 
+def test_runs_from_other_files_of_ones_own_are_another_group(tmp_path):
+    fake = FakeStudy(tmp_path, four_runs(0.80, 0.70, 0.75, 0.75), images=100)
+    runs = {}
+    for name, facts in fake.settings.runs.items():
+        sha256 = ("ab" if name.endswith("native") else "cd") * 32
+        own = {"source": "file", "file": "own.pt", "sha256": sha256}
+        fake.edit_provenance(name, weights=own)
+        runs[name] = facts.model_copy(update={"weights": "file", "weights_file": "own.pt"})
+    fake.settings = fake.settings.model_copy(update={"runs": runs})
+    assert gaps(fake.models) == []
+
+
 def test_a_gap_that_harmonised_runs_have_too_is_not_due_to_the_defaults(tmp_path):
     fake = FakeStudy(tmp_path, four_runs(0.80, 0.70, 0.80, 0.70), range(3), images=4000)
     (gap,) = gaps(fake.models)

@@ -235,6 +235,7 @@ def test_repetitions_of_a_run_have_markers_of_their_own(tmp_path):
 
 def test_each_planned_contrast_has_its_verdict(four, monkeypatch):
     words = words_of("contrasts", four, monkeypatch)
+    assert "PyTorch or TensorFlow?" in words
     planned = [pair for pair in four.results.comparisons if pair.planned]
     assert [text for text in words if text.endswith(": open")] == [
         f"{Language().points(pair.difference)}: open" for pair in planned
@@ -262,7 +263,9 @@ def test_the_accuracy_axis_spans_the_runs_that_did_not_collapse(tmp_path, monkey
     assert found.words.count("10.0 %") == 2
 
 
-@pytest.mark.parametrize(("dataset", "shown"), [("cifar10", True), ("synthetic", False)])
+@pytest.mark.parametrize(
+    ("dataset", "shown"), [("cifar10", True), ("synthetic", False), ("own", False)]
+)
 def test_reported_values_are_shown_beside_those_of_the_same_data(four, monkeypatch, dataset, shown):
     data = replace(four, reference=REFERENCE.model_copy(update={"dataset": dataset}))
     words = words_of("accuracy", data, monkeypatch)

@@ -31,6 +31,9 @@ def network(*layers, size: int = 32) -> Architecture:
         ((CONVOLUTION, CONVOLUTION, FLATTEN), "'conv1' cannot be a layer's name"),
         ((Convolution("conv.1", 8, 3), FLATTEN), "'conv.1' cannot be"),
         ((FLATTEN, Dense("head", 8)), "'head' cannot be"),
+        ((CONVOLUTION, Convolution("conv1_relu", 8, 3), FLATTEN), "'conv1_relu' cannot be"),
+        ((MaxPooling("pool1", 2, 0), FLATTEN), "stride of pool1 is 0"),
+        ((FLATTEN, Dense("dense1", 0)), "units of dense1 is 0"),
         ((Convolution("conv1", 8, 33), FLATTEN), "the output of conv1 is empty"),
         ((*(MaxPooling(f"pool{n}", 2, 2) for n in range(6)), FLATTEN), "the output of pool5 is"),
     ],
@@ -40,7 +43,12 @@ def test_a_table_that_makes_no_network_is_refused(layers, problem):
         network(*layers)
 
 
+def test_images_of_fewer_than_32_pixels_are_refused():
+    with pytest.raises(InputError, match="below 32 pixels"):
+        network(CONVOLUTION, FLATTEN, size=16)
+
+
 def test_the_smallest_images_follow_from_the_table():
-    smallest = {name: found.smallest_input for name, found in ARCHITECTURES.items()}
-    assert smallest == {"alexnet32": 32, "alexnet": 63, "vgg16": 32}
+    smallest = {"alexnet32": 32, "alexnet": 63, "vgg16": 32}
+    assert {name: ARCHITECTURES[name].smallest_input for name in smallest} == smallest
     assert network(Convolution("conv1", 8, 40), FLATTEN, DENSE, size=64).smallest_input == 40

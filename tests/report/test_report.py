@@ -181,10 +181,15 @@ def test_badges_tell_what_is_doubtful(tmp_path):
         ({}, {}, "official CIFAR-10, 100 test images"),
         ({}, {"official_archive": False}, "images not from the official archive"),
         ({"statistics": data_statistics(limit=500)}, {}, "part of the official CIFAR-10"),
+        ({"own": True}, {"official_archive": False}, "images of one's own, not CIFAR-10"),
     ],
 )
 def test_the_origin_of_the_images_is_a_badge(tmp_path, changes, settings, badge):
-    found = evidence(FakeStudy(tmp_path, TWINS, images=100), settings=settings, **changes)
+    fake = FakeStudy(tmp_path, TWINS, images=100)
+    if changes.pop("own", False):
+        for run in TWINS:
+            fake.edit_provenance(run, dataset=DATASET | {"class_names": list("abcdefghij")})
+    found = evidence(fake, settings=settings, **changes)
     assert answer.badges(found)[0].text == badge
 
 
@@ -348,6 +353,9 @@ def test_collapsed_runs_are_compared_nowhere(tmp_path):
     found = contrasts(evidence(FakeStudy(tmp_path, runs)))
     assert len(table(found, "contrasts")) == 1
     assert "1 contrast with a collapsed run is left out" in words(found)
+    runs = {name: replace(run, collapsed=True) for name, run in TWINS.items()}
+    found = contrasts(evidence(FakeStudy(tmp_path / "all", runs)))
+    assert words(found).startswith("1 contrast with a collapsed run is left out")
     assert not any(isinstance(block, Folded) and "pair" in block.summary for block in found)
 
 

@@ -36,6 +36,7 @@ def test_history_predictions_and_provenance_hold_what_the_analysis_reads(tmp_pat
     assert record["settings"] == job.settings.model_dump()
     assert record["parameters"] == sum(value.size for value in job.initial_weights().values())
     assert record["dataset"]["train_images"] == 48
+    assert record["dataset"]["class_names"] == job.train.class_names
     assert record["dataset"]["sha256"].keys() == {"train", "validation", "test"}
     assert record["versions"].keys() >= {"python", "torch", "numpy"}
     assert record["accelerator"] is None and record["device_note"] is None  # on the CPU
@@ -196,6 +197,13 @@ def test_pretraining_writes_the_librarys_file_which_is_imported_without_normalis
     found = weights.read(tmp_path / "tiny.st", TINY_RESIZABLE)
     layers = set(TINY_RESIZABLE.weighted_layers()) - {"head"}
     assert found.keys() == {f"{name}/{part}" for name in layers for part in ("kernel", "bias")}
+
+
+def test_a_pretraining_leaves_the_checkpoints_of_others_of_the_same_network(pretrain, tmp_path):
+    other = tmp_path / f".checkpoint-{TINY_RESIZABLE.name}-0123456789abcdef.safetensors"
+    other.touch()
+    assert pretrain(0.001) == 0
+    assert other.exists()
 
 
 def test_weights_of_a_collapsed_pretraining_are_not_written(pretrain, tmp_path, caplog):

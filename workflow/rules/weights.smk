@@ -17,9 +17,7 @@ PRETRAINING = {
         "model": model,
         "images": SYNTHETIC.images,
         "seed": SYNTHETIC.seed,
-        "training": STUDY.pretraining(model).changed(
-            device=STUDY.config.training.device
-        ),
+        "training": STUDY.pretraining(model),
     }
     for model in sorted(PRETRAINED_HERE)
 }
@@ -83,6 +81,7 @@ for BACKEND, MODELS in PUBLISHED.items():
             gpu=1,
             # Resources, since a changed resource reruns nothing.
             checkpoint_steps=0,
+            device=STUDY.config.training.device,
             jobs_per_gpu=STUDY.config.training.jobs_per_gpu,
             resume=STUDY.config.training.resume,
         params:
@@ -92,7 +91,7 @@ for BACKEND, MODELS in PUBLISHED.items():
             "Pretraining {wildcards.model} on synthetic images"
         shell:
             "python {input.code[0]:q} {params:q} --threads {threads}"
-            " --checkpoint-steps {resources.checkpoint_steps}"
+            " --checkpoint-steps {resources.checkpoint_steps} --device {resources.device}"
             " --jobs-per-gpu {resources.jobs_per_gpu} --resume {resources.resume} --output {output.weights:q}"
             " --tensorboard {output.tensorboard:q} --log {log:q}"
 

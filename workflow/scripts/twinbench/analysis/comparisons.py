@@ -304,7 +304,10 @@ def _recipe(provenance: Provenance, other: Provenance) -> dict[str, Any]:
     own = (*HARDWARE, "protocol")
     found = {name: value for name, value in provenance.settings.items() if name not in own}
     if provenance.model != other.model:
-        theirs = other.settings.get(_MULTIPLIERS, {})
-        both = {n: each for n, each in found.get(_MULTIPLIERS, {}).items() if n in theirs}
-        found[_MULTIPLIERS] = both
+        multipliers = found.get(_MULTIPLIERS, {})
+        found[_MULTIPLIERS] = {
+            prefix: value
+            for prefix, value in multipliers.items()
+            if any(layer.startswith(prefix) for layer in other.layers)
+        }
     return found

@@ -16,7 +16,7 @@ class ReportedRun(Record):
 
 
 class Reference(Record):
-    """Results that were reported elsewhere; `dataset` is their source, as in the config, and
+    """Results that were reported elsewhere; `dataset` is what the images are (`reading.Dataset.kind`), and
     `test_images` how many images each accuracy was measured on."""
 
     title: str

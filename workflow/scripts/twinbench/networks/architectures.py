@@ -141,11 +141,19 @@ def _problem(layers: tuple[Layer, ...], input_size: int) -> str | None:
     """Why the layers make no network, if they make none."""
     names = [layer.name for layer in layers]
     for name in names:
-        if not re.fullmatch("[a-z][a-z0-9_]*", name) or names.count(name) > 1 or name == HEAD:
+        # Backends call what follows a layer conv1_relu and conv1_normalisation.
+        taken = name == HEAD or name.endswith(("_relu", "_normalisation")) or names.count(name) > 1
+        if taken or not re.fullmatch("[a-z][a-z0-9_]*", name):
             return (
                 f"{name!r} cannot be a layer's name; use lower-case letters, digits and _, each name once, "
-                f"and not {HEAD}"
+                f"none of them {HEAD}, ..._relu or ..._normalisation"
             )
+    for layer in layers:
+        numbers = {key: value for key, value in vars(layer).items() if isinstance(value, int)}
+        if wrong := [key for key, value in numbers.items() if value < (key != "padding")]:
+            return f"{wrong[0]} of {layer.name} is {numbers[wrong[0]]}"
+    if input_size < _SMALLEST_IMAGE:
+        return f"its input_size is below {_SMALLEST_IMAGE} pixels"
     # Images before it, features behind it.
     kinds = [
         isinstance(layer, Dropout | Dense) for layer in layers if not isinstance(layer, Flatten)
@@ -153,8 +161,8 @@ def _problem(layers: tuple[Layer, ...], input_size: int) -> str | None:
     places = [place for place, layer in enumerate(layers) if isinstance(layer, Flatten)]
     if places != [kinds.count(False)] or kinds != sorted(kinds):
         return "it needs one Flatten, behind all convolutions and pooling, before all Dropout and Dense"
-    if layer := _empty(layers, input_size):
-        return f"with images of {input_size} pixels the output of {layer} is empty"
+    if empty := _empty(layers, input_size):
+        return f"with images of {input_size} pixels the output of {empty} is empty"
     return None
 
 

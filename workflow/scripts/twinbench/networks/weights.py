@@ -40,16 +40,17 @@ def advice(architecture: Architecture) -> str:
 
 
 def check(weights: Weights, architecture: Architecture, origin: Path, advice: str) -> Weights:
-    """The weights, if they are those of the network's convolutions and dense layers, the head aside.
+    """Of the weights those of the network's convolutions and dense layers, without a head.
 
     Raises `InputError`, with the advice, naming the first tensor that is missing, of another shape, or
     not finite.
     """
     check_shapes(weights, architecture, origin, advice)
-    for name in _expected_shapes(architecture):
-        if not np.isfinite(weights[name]).all():
+    found = {name: weights[name] for name in _expected_shapes(architecture)}
+    for name, value in found.items():
+        if not np.isfinite(value).all():
             raise InputError(f"{origin}: tensor {name} is not finite; {advice}")
-    return weights
+    return found
 
 
 def check_shapes(

@@ -122,9 +122,9 @@ def _data(evidence: Evidence) -> list[Block]:
     say, statistics = evidence.say, evidence.statistics
     texts = [
         say(
-            "Images: `{name}`, source `{source}`.",
+            "Images: `{name}`, {source}.",
             name=evidence.dataset.name,
-            source=evidence.dataset.source,
+            source=evidence.dataset.kind,
         ),
         say(
             "Validation: {share} of the training images, the same of each class, seed {seed}. They decide "

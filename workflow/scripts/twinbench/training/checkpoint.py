@@ -188,7 +188,7 @@ class CheckpointStore:
         )
 
     def clear(self) -> None:
-        """Delete the training's checkpoints: other settings' too, and what a killed process left."""
+        """Delete all checkpoints of this name, other settings' too, and what a killed process left."""
         for path in self._paths():
             path.unlink(missing_ok=True)
         remove_unfinished(self.folder, f".checkpoint-{self.name}-*")

@@ -45,6 +45,9 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     result = cli.parser(description, backend=str, threads=int, output=Path, tensorboard=Path)
     add_checkpoints(result)
     add_jobs_per_gpu(result)
+    result.add_argument(
+        "--device", default="auto", choices=("auto", "cpu", "gpu"), help="training.device"
+    )
     cli.add_settings(result, PretrainingSettings)
     cli.add_name(result, lambda arguments: f"pretraining of {arguments.settings.model}")
     return result
@@ -55,7 +58,7 @@ def execute(arguments: argparse.Namespace) -> None:
     settings: PretrainingSettings = arguments.settings
     with (
         lock.held(arguments.output.parent, arguments.output.name),
-        devices.leased(settings.training.device, arguments.jobs_per_gpu) as lease,
+        devices.leased(arguments.device, arguments.jobs_per_gpu) as lease,
     ):
         _execute(arguments, settings, lease)
 
@@ -67,7 +70,7 @@ def _execute(arguments: argparse.Namespace, settings: PretrainingSettings, lease
         run=f"pretraining of {settings.model}",
         seed=settings.seed,
         architecture=architecture,
-        settings=settings.training,
+        settings=settings.training.changed(device=arguments.device),
         train=generate_split("source", settings.images, settings.seed),
         validation=generate_split("source", validation_images, settings.seed + 1),
         test=generate_split("source", 0, settings.seed),
