@@ -40,7 +40,9 @@ def read(raw: Any) -> Config:
     keys = error["loc"]
     if keys[-1:] == ("[key]",):
         keys = keys[:-2]
-    elif keys and isinstance(keys[-1], int) and not isinstance(reduce(getitem, keys[:-1], raw), list):
+    elif (
+        keys and isinstance(keys[-1], int) and not isinstance(reduce(getitem, keys[:-1], raw), list)
+    ):
         keys = keys[:-1]  # one value that stands for a list of one
     elif error["type"] in ("extra_forbidden", "invalid_key", "missing"):
         keys = keys[:-1]
