@@ -73,6 +73,7 @@ def provenance(epochs: int = LONG, images: int = FEW, **differing: str) -> Prove
         weights=weights,
         settings=settings,
         epochs_run=epochs,
+        layers=[],
         dataset=Dataset(
             name="",
             source="cifar10",

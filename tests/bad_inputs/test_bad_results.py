@@ -83,7 +83,7 @@ PROVENANCES = {
     ),
     "settings that are none": (
         provenance(settings={}),
-        "{file}: settings.epochs is null, but the config asks for 8; delete ...b/seed-0/history.csv and "
+        "{file}: settings... is null, but the config asks for ...; delete ...b/seed-0/history.csv and "
         "start again: ...",
     ),
 }

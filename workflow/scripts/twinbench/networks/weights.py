@@ -13,7 +13,7 @@ import numpy as np
 
 from twinbench import tensor_files
 from twinbench.errors import ANEW, InputError
-from twinbench.networks.architectures import Architecture, kernel_shape, shapes
+from twinbench.networks.architectures import HEAD, Architecture, kernel_shape, shapes
 
 Weights = dict[str, np.ndarray]
 IMAGENET_CLASSES = 1000
@@ -40,17 +40,16 @@ def advice(architecture: Architecture) -> str:
 
 
 def check(weights: Weights, architecture: Architecture, origin: Path, advice: str) -> Weights:
-    """Of the weights those of the network's convolutions and dense layers, without a head.
+    """The weights without a head, if they are those of the network's convolutions and dense layers.
 
     Raises `InputError`, with the advice, naming the first tensor that is missing, of another shape, or
     not finite.
     """
     check_shapes(weights, architecture, origin, advice)
-    found = {name: weights[name] for name in _expected_shapes(architecture)}
-    for name, value in found.items():
-        if not np.isfinite(value).all():
+    for name in _expected_shapes(architecture):
+        if not np.isfinite(weights[name]).all():
             raise InputError(f"{origin}: tensor {name} is not finite; {advice}")
-    return found
+    return {name: value for name, value in weights.items() if not name.startswith(f"{HEAD}/")}
 
 
 def check_shapes(
