@@ -7,6 +7,7 @@ from support import ROOT
 from twinbench.analysis.spread import (
     DEFAULT_SCRATCH,
     DEFAULT_SETTINGS,
+    HARDLY_TRAINED,
     PUBLISHED,
     SHORT_FROM_SCRATCH,
     known_spread,
@@ -64,6 +65,13 @@ def test_with_any_other_run_it_is_the_published_one(other):
 @pytest.mark.parametrize("short", [provenance(SHORT, ALL), provenance(images=FEW // 2)])
 def test_short_trainings_from_scratch_spread_more(short):
     assert known_spread([DEFAULT, short]) == SHORT_FROM_SCRATCH
+
+
+@pytest.mark.parametrize("weights", ["none", "imagenet"])
+def test_what_has_hardly_begun_spreads_most(weights):
+    few = provenance(images=2500, weights=weights)
+    assert known_spread([DEFAULT, few]) == HARDLY_TRAINED
+    assert known_spread([provenance(images=2600)]) == SHORT_FROM_SCRATCH
 
 
 def test_short_fine_tunings_do_not():

@@ -464,6 +464,17 @@ def test_the_command_to_repeat_it_names_the_commit_if_it_is_one(tmp_path):
     assert "git checkout" not in block.text
 
 
+def test_trainings_that_have_hardly_begun_are_a_caveat_and_name_no_winner(tmp_path):
+    runs = {**TWINS, "keras": replace(TWINS["keras"], accuracy=0.8)}
+    fake = FakeStudy(tmp_path, runs)
+    assert "hardly trained" not in applying(evidence(fake))
+    for run in runs:
+        fake.edit_provenance(run, dataset={**DATASET, "train_images": 1000})
+    found = evidence(fake)
+    assert "hardly trained" in applying(found)
+    assert table(contrasts(found), "contrasts")[0][-1] == "open"
+
+
 def test_a_limit_of_images_is_named(tmp_path):
     limited = evidence(FakeStudy(tmp_path, images=100), statistics=data_statistics(limit=500))
     assert (

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from twinbench.analysis.spread import FEWEST_STEPS, steps
 from twinbench.report.blocks import Block, Bullets
 from twinbench.report.evidence import Evidence
 from twinbench.training.recorded import CONDITIONS
@@ -57,6 +58,13 @@ def _seeds(evidence: Evidence) -> _Caveats:
 
 def _comparability(evidence: Evidence) -> _Caveats:
     say = evidence.say
+    if any(steps(found) < FEWEST_STEPS for found in evidence.provenances):
+        text = say(
+            "Trainings of fewer than {steps} steps have hardly begun: by their seed alone their accuracies "
+            "may differ by far more than is assumed. More epochs or images help more than seeds.",
+            steps=FEWEST_STEPS,
+        )
+        yield "hardly trained", text
     if runs := evidence.results.collapsed:
         text = say("Collapsed: {runs}. They are compared with nothing.", runs=", ".join(runs))
         yield "collapsed", text
