@@ -22,9 +22,9 @@ PUBLISHED = Spread(std=0.005, degrees_of_freedom=4)
 # so for these the published spread counts.
 SHORT_FROM_SCRATCH = Spread(std=0.014, degrees_of_freedom=8)
 _SHORT_EPOCHS, _SHORT_STEPS = 4, 1000
-# In their first steps trainings differ wildly. From scratch, over five seeds: the demo's runs of 66 steps have
-# 5.1 and 4.4 percentage points, the default recipe on 2,000 images, 140 steps, 1.9; 4.0 by the mean of their
-# variances. For all of fewer steps than any of the runs above had.
+# In their first steps trainings differ wildly. From scratch, over five seeds: the demo's runs of 66 steps
+# have 5.1 and 4.4 percentage points, the default recipe on 2,000 images, 140 steps, 1.9; 4.0 by the mean of
+# their variances. For all of fewer steps than any of the runs above had.
 HARDLY_TRAINED = Spread(std=0.04, degrees_of_freedom=4)
 FEWEST_STEPS = 200
 # Of the default study's scratch recipe on all images: five seeds in PyTorch and five in Keras have a standard
