@@ -38,6 +38,13 @@ def test_another_arithmetic_fails_the_audit():
     assert unaccounted(first, second) == ["arithmetic of the layers"]
 
 
+def test_frameworks_measured_on_different_devices_fail_the_audit():
+    first, second = unchanged("pytorch"), unchanged("tensorflow")
+    assert second.settings["tiny"]["device"][0] == "cpu"
+    moved = second.settings["tiny"] | {"device": ["NVIDIA H200", "device"]}
+    assert unaccounted(first, replace(second, settings={"tiny": moved})) == ["device"]
+
+
 def test_nan_fails_its_check():
     first, second = unchanged("pytorch"), unchanged("tensorflow")
     broken = {**second.quantities, "tiny:loss": np.array(np.nan)}

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from analysis.fake_study import DATASET, DIAGNOSIS, FOUR, SETTINGS, FakeRun, FakeStudy
 from report.samples import AUDIT, PARITY, REFERENCE, TEMPLATES, data_statistics
+from scipy.special import stdtrit
 from twinbench.analysis import comparisons, metrics, study_results, tables
 from twinbench.analysis.reference import Reference, read_reference
 from twinbench.language import Language
@@ -275,7 +276,14 @@ def test_with_native_runs_the_effect_of_the_defaults_is_reported(tmp_path):
     }
     found = evidence(FakeStudy(tmp_path, TWINS | native))
     assert [part.name for part in report(found).sections].count("defaults") == 1
-    assert len(found.default_gaps) == 1
+    (gap,) = found.default_gaps
+    assert "No effect of the defaults is shown." in words(default_gaps(found))
+    # So clear that it is one in thirty by luck: shown of one network, and of three not of each.
+    error, freedom = gap.defaults.standard_error, gap.defaults.degrees_of_freedom
+    clear = replace(gap.defaults, difference=float(stdtrit(freedom, 1 - 1 / 60) * error))
+    for count, shown in ((1, True), (3, False)):
+        found.__dict__["default_gaps"] = [replace(gap, defaults=clear)] * count
+        assert ("make a difference of their own" in words(default_gaps(found))) == shown
 
 
 def test_networks_alike_but_for_settings_are_numbered_in_the_table_of_the_defaults(tmp_path):

@@ -278,7 +278,7 @@ def test_a_job_on_the_cpu_of_a_machine_without_a_gpu_needs_no_warning(here, capl
 def test_another_job_gets_the_gpu_while_a_framework_without_one_still_trains(
     holder, variables, tmp_path
 ):
-    """A real training of many short epochs, told of a GPU that its framework cannot use."""
+    """A real training of many short epochs, beside a GPU that its framework cannot use."""
     job = make_job(ARCHITECTURES["alexnet32"], epochs=1000)
     training = subprocess.Popen(
         [sys.executable, SCRIPTS / "train.py", *training_arguments(job, "pytorch", tmp_path)],

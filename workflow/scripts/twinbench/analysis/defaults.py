@@ -25,7 +25,7 @@ _Runs = dict[tuple[str, str], str]
 class Gap:
     """The accuracy of framework `first` minus that of `second`.
 
-    `number` tells apart groups of the same `model` and `weights` with other settings or files.
+    `number` distinguishes groups of the same `model` and `weights` with other settings or files.
     `defaults` is the part of the `native` difference that the `harmonised` one does not have.
     """
 

@@ -19,7 +19,7 @@ _PROTOCOLS = {
     "harmonised": translatable("same protocol"),
     "native": translatable("own defaults"),
 }
-# By what differs. The first two are the study's own; of the others only what is planned is answered.
+# By what differs, in the order in which the report answers them.
 QUESTIONS = {
     "weights": translatable("Scratch or pretrained?"),
     "framework": translatable("One framework or the other?"),
@@ -106,7 +106,7 @@ def question(results: StudyResults, factor: str, say: Language) -> str:
 def contrast_names(
     results: StudyResults, pairs: list[Comparison], say: Language
 ) -> list[ContrastName]:
-    """The name of each pair; those that would have the same one are told apart by their runs' names."""
+    """The name of each pair; those that would have the same one are distinguished by their runs' names."""
     names = [_contrast_name(results, pair, say) for pair in pairs]
     counts = Counter(names)
     return [

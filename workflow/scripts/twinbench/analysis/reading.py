@@ -50,8 +50,8 @@ class InitialWeights(Record):
 
     @property
     def identity(self) -> tuple[str, str | None]:
-        """The same for the same weights. Files of one's own are told apart by their content alone: two may
-        have one name, and one may be moved."""
+        """The same for the same weights. Files of one's own differ by their content alone: two may have one
+        name, and one may be moved."""
         return self.source, self.sha256 if self.source == "file" else None
 
 

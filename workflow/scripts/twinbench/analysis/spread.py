@@ -10,6 +10,7 @@ from scipy import special
 
 from twinbench.analysis.reading import Provenance
 from twinbench.analysis.statistics import SIGNIFICANCE, Spread
+from twinbench.recipe.epoch_plan import steps_per_epoch
 
 # Jordan 2024, "On the Variance of Neural Network Training with respect to Test Sets and Distributions",
 # ICLR 2024, arXiv:2304.01910: 60,000 trainings on CIFAR-10 have a standard deviation of 0.5 percentage
@@ -70,10 +71,10 @@ def known_spread(provenances: Collection[Provenance]) -> Spread:
     return SHORT_FROM_SCRATCH if any(map(_short_from_scratch, provenances)) else PUBLISHED
 
 
-def steps(provenance: Provenance) -> float:
+def steps(provenance: Provenance) -> int:
     """How many steps a training took."""
-    images = provenance.epochs_run * provenance.dataset.train_images
-    return images / provenance.settings["batch_size"]
+    batch_size = provenance.settings["batch_size"]
+    return provenance.epochs_run * steps_per_epoch(provenance.dataset.train_images, batch_size)
 
 
 def _short_from_scratch(provenance: Provenance) -> bool:

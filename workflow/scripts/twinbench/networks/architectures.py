@@ -150,8 +150,9 @@ def _problem(layers: tuple[Layer, ...], input_size: int) -> str | None:
             )
     for layer in layers:
         numbers = {key: value for key, value in vars(layer).items() if isinstance(value, int)}
-        if wrong := [key for key, value in numbers.items() if value < (key != "padding")]:
-            return f"{wrong[0]} of {layer.name} is {numbers[wrong[0]]}"
+        for key, value in numbers.items():
+            if value < (0 if key == "padding" else 1):
+                return f"{key} of {layer.name} is {value}"
     if input_size < _SMALLEST_IMAGE:
         return f"its input_size is below {_SMALLEST_IMAGE} pixels"
     # Images before it, features behind it.

@@ -129,12 +129,13 @@ def _of_several(evidence: Evidence, pairs: list[Comparison]) -> str:
         )
     if not winners and equal == 0:
         return say("Open: none of {count} comparisons shows a difference.", count=count)
-    favours = [
-        say.plural("{count} favours {side}", "{count} favour {side}", number, side=name)
-        for name, number in winners.most_common()
-    ]
     if len(winners) > _MOST_SIDES:
         favours = [say.plural("{count} has a winner", "{count} have a winner", winners.total())]
+    else:
+        favours = [
+            say.plural("{count} favours {side}", "{count} favour {side}", number, side=name)
+            for name, number in winners.most_common()
+        ]
     words = [
         *favours,
         *([say.plural("{count} is equal", "{count} are equal", equal)] if equal else []),

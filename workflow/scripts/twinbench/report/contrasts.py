@@ -118,11 +118,11 @@ def _details(evidence: Evidence) -> list[Block]:
         return []
     text = say.plural(
         "If every true difference was equally likely beforehand, a repetition would put the same one ahead "
-        "with a probability of {share}.",
+        "with a probability of {probability}.",
         "If every true difference was equally likely beforehand, a repetition would put the same ones ahead, "
-        "each with a probability of {share} or more.",
+        "each with a probability of {probability} or more.",
         len(winners),
-        share=say.number(min(winners), 2),
+        probability=say.number(min(winners), 2),
     )
     return [Text(text)]
 
