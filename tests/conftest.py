@@ -58,14 +58,22 @@ def run_script(monkeypatch):
     return run
 
 
-@pytest.fixture
-def unusable_gpu(tmp_path, monkeypatch):
-    """A GPU that nvidia-smi lists and no framework can use; leases of it lie in the test's folder."""
+UNUSABLE = {"not found": ("8.0", "make .venv GPU=yes"), "too old": ("7.0", "needs 7.5 to ")}
+
+
+@pytest.fixture(params=UNUSABLE)
+def unusable_gpu(request, tmp_path, monkeypatch) -> str:
+    """A GPU that nvidia-smi lists and no framework can use; leases of it lie in the test's folder.
+
+    Returns what the line about it holds.
+    """
     machine = Machine(tmp_path)
-    machine.lists(f"GPU 0: X (UUID: {GPU_A})\n")
+    capability, cause = UNUSABLE[request.param]
+    machine.lists(f"GPU 0: X (UUID: {GPU_A})\n", f"{GPU_A}, {capability}\n")
     monkeypatch.setenv("PATH", f"{machine.programs}:{os.environ['PATH']}")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    return cause
 
 
 def pytest_addoption(parser):

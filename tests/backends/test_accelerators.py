@@ -7,7 +7,10 @@ from importlib import import_module, metadata
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
+import torch
 from support import SCRIPTS, make_job
+from twinbench.backends import supported_gpus
 from twinbench.config.study import BACKENDS
 from twinbench.provenance import dotted_cuda, dotted_cudnn
 
@@ -58,3 +61,20 @@ def test_the_versions_of_cuda_and_cudnn_are_those_of_the_loaded_libraries():
     found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     wanted = [metadata.version(f"nvidia-{name}") for name in ("cuda-runtime", "cudnn-cu13")]
     assert [each.split(".")[:2] for each in found] == [each.split(".")[:2] for each in wanted]
+
+
+def covers(supported, built):
+    """Whether code for an architecture such as sm_86 is for GPUs that are called supported."""
+    number = int(built.partition("_")[2])
+    return supported[0] <= divmod(number, 10) <= supported[1]
+
+
+def test_the_gpus_called_supported_are_those_that_the_wheels_have_code_for():
+    torch_gpus, tensorflow_gpus = map(supported_gpus, ("pytorch", "tensorflow"))
+    built = torch.cuda.get_arch_list()
+    assert all(covers(torch_gpus, each) for each in built)
+    assert {f"sm_{major}{minor}" for major, minor in [torch_gpus[0]]} <= set(built)
+    assert f"sm_{torch_gpus[1][0]}0" in built
+    built = tf.sysconfig.get_build_info()["cuda_compute_capabilities"]
+    assert any(covers(tensorflow_gpus, each) for each in built)
+    assert max(built, key=lambda each: int(each.partition("_")[2])) == "compute_90"

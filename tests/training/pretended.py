@@ -29,10 +29,12 @@ class Machine:
         path = (self.root / folder if folder else self.programs) / "nvidia-smi"
         write_program(path, f"#!/bin/sh\n{commands}\n")
 
-    def lists(self, listing: str) -> None:
-        """Let `nvidia-smi -L` answer so."""
+    def lists(self, listing: str, capabilities: str = "") -> None:
+        """Let `nvidia-smi -L` answer so, and a question for compute capabilities so."""
+        answer = "while IFS= read -r line; do printf '%s\\n' \"$line\"; done"
         self.nvidia_smi(
-            f"while IFS= read -r line; do printf '%s\\n' \"$line\"; done <<'END'\n{listing}END"
+            f"if [ $1 = -L ]; then {answer} <<'END'\n{listing}END\n"
+            f"else {answer} <<'END'\n{capabilities}END\nfi"
         )
 
     def has_driver_files(self, *uuids: str) -> None:

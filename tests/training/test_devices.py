@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import re
 import select
 import signal
 import subprocess
@@ -254,6 +255,37 @@ def test_the_cure_for_a_gpu_that_cannot_be_used_is_that_of_the_cause(
     assert cure in lease.note
     with devices.leased("gpu", system=here) as lease, pytest.raises(InputError, match=cure):
         devices.check(lease, "gpu", "cpu")
+
+
+CAPABILITIES = [  # the first GPU's, the second's, and the one that a framework for 7.5 to 9.0 takes
+    ("7.0", "8.0", GPU_B),
+    ("12.0", "7.5", GPU_B),
+    ("9.0", "7.0", GPU_A),
+    (None, "8.0", GPU_A),  # unknown: it may be one
+    ("7.0", "12.0", None),
+]
+
+
+@pytest.mark.parametrize(("first", "second", "taken"), CAPABILITIES)
+def test_a_gpu_that_the_framework_has_no_code_for_is_left_to_others(
+    here, machine, caplog, first, second, taken
+):
+    rows = zip((GPU_A, GPU_B), (first, second), strict=True)
+    machine.lists(TWO, "".join(f"{uuid}, {each}\n" for uuid, each in rows if each))
+    supported = (7, 5), (9, 0)
+    with devices.leased("auto", system=here, supported=supported) as lease:
+        assert lease.device == taken
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == (taken or "")
+    warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert warnings == ([] if taken else [lease.note])
+    if taken is None:
+        cause = r"its compute capability is 7\.0, and .* needs 7\.5 to 9\.0 .*docs/clusters\.md"
+        assert re.search(cause, lease.note)
+        with (
+            pytest.raises(InputError, match=rf"training\.device.*{cause}"),
+            devices.leased("gpu", system=here, supported=supported),
+        ):
+            pass
 
 
 @pytest.mark.parametrize("code", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])

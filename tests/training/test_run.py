@@ -101,7 +101,7 @@ def test_a_gpu_that_the_framework_cannot_use_is_noted_in_the_log_and_in_the_prov
     arguments = training_arguments(make_job(epochs=1), "pytorch", tmp_path)
     assert run_script("train.py", [*arguments, "--jobs-per-gpu", "2"]) == 0
     record = json.loads((tmp_path / "provenance.json").read_text())
-    assert "make .venv GPU=yes" in record["device_note"]
+    assert unusable_gpu in record["device_note"]
     assert caplog.messages.count(record["device_note"]) == 1
     assert record["accelerator"] is None
 
@@ -112,7 +112,7 @@ def test_a_training_that_asks_for_a_gpu_refuses_the_cpu_in_one_line(
     arguments = training_arguments(make_job(device="gpu"), "pytorch", tmp_path)
     assert run_script("train.py", arguments) == 1
     (error,) = [text for text in caplog.messages if "error:" in text]
-    assert "training.device" in error and "make .venv GPU=yes" in error and "\n" not in error
+    assert "training.device" in error and unusable_gpu in error and "\n" not in error
     assert not (tmp_path / "provenance.json").exists()
 
 
@@ -136,7 +136,7 @@ def test_provenance_holds_the_gpu_its_software_and_how_many_jobs_may_share_it(
 
 def test_a_pretraining_without_its_gpu_is_noted_in_the_log(pretrain, unusable_gpu, caplog):
     assert pretrain(0.001) == 0
-    assert len([text for text in caplog.messages if "make .venv GPU=yes" in text]) == 1
+    assert len([text for text in caplog.messages if unusable_gpu in text]) == 1
 
 
 def test_measuring_parity_without_its_gpu_is_noted_in_the_log(
@@ -150,7 +150,7 @@ def test_measuring_parity_without_its_gpu_is_noted_in_the_log(
     words = options(files | {"backend": "pytorch", "threads": 1})
     arguments = [*to_arguments(settings).values(), *words]
     assert run_script("measure_parity.py", arguments) == 0
-    assert len([text for text in caplog.messages if "make .venv GPU=yes" in text]) == 1
+    assert len([text for text in caplog.messages if unusable_gpu in text]) == 1
 
 
 def test_a_recorded_collapse_has_its_files_and_its_diagnosis(tmp_path, run_script):

@@ -23,6 +23,12 @@ def model_suffix(backend: str) -> str:
     return import_module(f"{__name__}.{backend}").MODEL_SUFFIX
 
 
+def supported_gpus(backend: str) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """The CUDA compute capabilities that the framework has code for, the oldest and the newest; None for
+    any. No framework is imported."""
+    return getattr(import_module(f"{__name__}.{backend}"), "SUPPORTED_GPUS", None)
+
+
 def backend_module(backend: str, name: str = "backend") -> Any:
     """A module of a backend's folder. Only here a framework is imported, without its `NOTICES` and without
     the modules that it would import for functions `NOT_USED` here."""

@@ -8,7 +8,8 @@ instead of the plan's.
 
 A backend's folder holds:
 
-    __init__.py      MODEL_SUFFIX, the suffix of its model files; imports no framework
+    __init__.py      MODEL_SUFFIX, the suffix of its model files, and SUPPORTED_GPUS, if it uses some;
+                     imports no framework
     accelerator.py   `accelerator()`: a `provenance.Accelerator`, or None on the CPU
     backend.py       a class `Backend` as below, whose constructor takes a `training.job.Job`
     parity.py        a class `ParityBackend`, and `library_reference`: see `parity.measuring`

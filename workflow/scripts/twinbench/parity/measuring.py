@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from twinbench import cli, tensor_files
-from twinbench.backends import backend_module
+from twinbench.backends import backend_module, supported_gpus
 from twinbench.backends.backend import Backend
 from twinbench.config.training import Training
 from twinbench.data import splits
@@ -132,7 +132,8 @@ def execute(arguments: argparse.Namespace) -> None:
     """Measure every case of the study with one backend and write the quantities."""
     settings: ParitySettings = arguments.settings
     device = next(iter(settings.cases.values())).training.device
-    with devices.leased(device, arguments.jobs_per_gpu) as lease:
+    supported = supported_gpus(arguments.backend)
+    with devices.leased(device, arguments.jobs_per_gpu, supported=supported) as lease:
         accelerator = backend_module(arguments.backend, "accelerator").accelerator()
         devices.check(lease, device, accelerator.name if accelerator else "cpu")
         _execute(arguments, settings)

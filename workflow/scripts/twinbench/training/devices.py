@@ -24,6 +24,8 @@ _VISIBLE = "CUDA_VISIBLE_DEVICES"
 # As nvidia-smi counts. By default CUDA's device 0 is the fastest one.
 _ORDER = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 _SECONDS_BETWEEN_ATTEMPTS = 1.0
+# CUDA compute capabilities, the oldest and the newest.
+Capabilities = tuple[tuple[int, int], tuple[int, int]]
 _OLDEST_DRIVER = 580  # of CUDA 13, for PyTorch; TensorFlow needs 525 (docs/clusters.md#gpus)
 
 
@@ -48,20 +50,30 @@ class Lease:
 
 
 @contextmanager
-def leased(wanted: str, jobs_per_gpu: int = 1, system: Path = gpus.ROOT) -> Iterator[Lease]:
+def leased(
+    wanted: str,
+    jobs_per_gpu: int = 1,
+    system: Path = gpus.ROOT,
+    supported: Capabilities | None = None,
+) -> Iterator[Lease]:
     """A lease of the one GPU that this process may use within the block.
 
     `wanted` is `auto` (a GPU where there is one), `gpu` (or an `InputError`) or `cpu`. Waits while
-    `jobs_per_gpu` others hold each device. CUDA_VISIBLE_DEVICES is set for the frameworks, so the block
-    must begin before they first look for devices; without a lease they see none.
+    `jobs_per_gpu` others hold each device. A GPU whose compute capability is known and not among the
+    `supported` ones (from the oldest to the newest) is left to others. CUDA_VISIBLE_DEVICES is set for
+    the frameworks, so the block must begin before they first look for devices; without a lease they see
+    none.
     """
-    devices = [] if wanted == "cpu" else gpus.visible(os.environ.get(_VISIBLE), system)
-    if wanted == "gpu" and not devices:
+    found = [] if wanted == "cpu" else gpus.visible(os.environ.get(_VISIBLE), system)
+    if wanted == "gpu" and not found:
         raise InputError(
             "training.device: gpu was requested, but no GPU is visible; "
             "set auto or cpu, or check CUDA_VISIBLE_DEVICES and `nvidia-smi`"
         )
-    lease = _wait_for_one(devices, jobs_per_gpu) if devices else Lease()
+    usable = [device for device in found if _is_supported(device, supported)]
+    lease = _wait_for_one(usable, jobs_per_gpu) if usable else Lease()
+    if found and not usable:
+        _go_without(lease, wanted, _no_code(found[0], supported))
     try:
         with _environment(_ORDER | {_VISIBLE: lease.device or ""}):
             yield lease
@@ -77,13 +89,33 @@ def check(lease: Lease, wanted: str, device: str) -> None:
     if lease.device is None or device != "cpu":
         return
     lease.release()
+    _go_without(lease, wanted, _cure())
+
+
+def _go_without(lease: Lease, wanted: str, cure: str) -> None:
     if wanted == "gpu":
         raise InputError(
             "training.device: gpu was requested, but the framework cannot use it; "
-            f"{_cure()}, or set auto or cpu"
+            f"{cure}, or set auto or cpu"
         )
-    lease.note = f"{recorded.NO_GPU} {_cure()}"
+    lease.note = f"{recorded.NO_GPU} {cure}"
     log.warning("%s", lease.note)
+
+
+def _is_supported(device: Device, supported: Capabilities | None) -> bool:
+    if device.capability is None or supported is None:
+        return True
+    oldest, newest = supported
+    return oldest <= device.capability <= newest
+
+
+def _no_code(device: Device, supported: Capabilities | None) -> str:
+    """Why no GPU is usable, by the first one."""
+    assert device.capability and supported
+    capability, oldest, newest = (
+        ".".join(map(str, each)) for each in (device.capability, *supported)
+    )
+    return recorded.NO_CODE.format(capability=capability, oldest=oldest, newest=newest)
 
 
 def _cure() -> str:

@@ -20,6 +20,7 @@ _SECONDS_TO_ANSWER = 60
 _NONE = ("", "-1", "NoDevFiles", "none")  # names that mean no device
 _CARD = re.compile(r"GPU (\d+): .*\(UUID: (GPU-[^)]+)\)")
 _PART = re.compile(r"\s+MIG .*\(UUID: (MIG-[^)]+)\)")
+_CAPABILITY = re.compile(r"(GPU-\S+), (\d+)\.(\d+)")
 _DRIVER = re.compile(r"Kernel Module.*?\s(\d+(?:\.\d+)+)\s")
 
 
@@ -27,11 +28,13 @@ _DRIVER = re.compile(r"Kernel Module.*?\s(\d+(?:\.\d+)+)\s")
 class Device:
     """What one job can be given: a GPU, or one of the MIG devices that a GPU is divided into.
 
-    `name` is one that CUDA_VISIBLE_DEVICES takes, `identity` the same for all names of a device.
+    `name` is one that CUDA_VISIBLE_DEVICES takes, `identity` the same for all names of a device, and
+    `capability` its CUDA compute capability, such as (8, 0), where nvidia-smi says it.
     """
 
     name: str
     identity: str
+    capability: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -129,10 +132,23 @@ def _listed_by_nvidia_smi(system: Path) -> list[_Card]:
             cards.append((int(found[1]), found[2], []))
         elif cards and (found := _PART.match(line)):
             cards[-1][2].append(found[1])
+    capabilities = _capabilities(system) if cards else {}
     return [
-        _Card(index, uuid, tuple(Device(name, name) for name in parts or [uuid]), complete=True)
+        _Card(
+            index,
+            uuid,
+            tuple(Device(name, name, capabilities.get(uuid)) for name in parts or [uuid]),
+            complete=True,
+        )
         for index, uuid, parts in cards
     ]
+
+
+def _capabilities(system: Path) -> dict[str, tuple[int, int]]:
+    """The compute capabilities of the cards by UUID; of none where the driver is too old to say them."""
+    lines = _nvidia_smi(system, "--query-gpu=uuid,compute_cap", "--format=csv,noheader")
+    found = (_CAPABILITY.match(line) for line in lines)
+    return {match[1]: (int(match[2]), int(match[3])) for match in found if match}
 
 
 def _listed_by_driver(system: Path) -> list[_Card]:

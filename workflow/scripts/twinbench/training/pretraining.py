@@ -10,7 +10,7 @@ import logging
 from pathlib import Path
 
 from twinbench import cli
-from twinbench.backends import backend_module
+from twinbench.backends import backend_module, supported_gpus
 from twinbench.config.base import Settings
 from twinbench.config.training import Training
 from twinbench.data.synthetic import generate_split
@@ -58,7 +58,9 @@ def execute(arguments: argparse.Namespace) -> None:
     settings: PretrainingSettings = arguments.settings
     with (
         lock.held(arguments.output.parent, arguments.output.name),
-        devices.leased(arguments.device, arguments.jobs_per_gpu) as lease,
+        devices.leased(
+            arguments.device, arguments.jobs_per_gpu, supported=supported_gpus(arguments.backend)
+        ) as lease,
     ):
         _execute(arguments, settings, lease)
 

@@ -53,5 +53,9 @@ GPU_CURE = translatable(
     "run `make .venv` on this machine, or `make .venv GPU=yes` (see docs/clusters.md#gpus)"
 )
 OLD_DRIVER = translatable("its driver is {driver}, and {oldest} or newer is needed")
+NO_CODE = translatable(
+    "its compute capability is {capability}, and this version of the framework needs {oldest} to {newest} "
+    "(see docs/clusters.md#gpus)"
+)
 NO_NV = translatable("start with --apptainer-args=--nv, which gives containers the GPU")
-CONDITIONS = (CHANGED, NO_GPU, GPU_CURE, OLD_DRIVER, NO_NV)
+CONDITIONS = (CHANGED, NO_GPU, GPU_CURE, OLD_DRIVER, NO_CODE, NO_NV)

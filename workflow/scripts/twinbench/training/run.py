@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from twinbench import cli, provenance, sources
-from twinbench.backends import backend_module
+from twinbench.backends import backend_module, supported_gpus
 from twinbench.backends.backend import Backend
 from twinbench.config.arguments import flat
 from twinbench.config.base import Settings
@@ -106,7 +106,11 @@ def execute(arguments: argparse.Namespace) -> None:
     with (
         # First: a second process is to be refused rather than wait for the first one's GPU.
         lock.held(arguments.history.parent, "run"),
-        devices.leased(settings.training.device, arguments.jobs_per_gpu) as lease,
+        devices.leased(
+            settings.training.device,
+            arguments.jobs_per_gpu,
+            supported=supported_gpus(settings.framework),
+        ) as lease,
     ):
         _execute(arguments, settings, lease)
 

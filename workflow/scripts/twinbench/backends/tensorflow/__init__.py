@@ -6,6 +6,9 @@ import sysconfig
 from pathlib import Path
 
 MODEL_SUFFIX = "keras"
+# The wheel has code for 6.0 to 9.0, but cuDNN from 9.11 on for none before 7.5. For newer GPUs TensorFlow
+# would compile its code for 9.0 when it starts, which fails (tensorflow/tensorflow#101746).
+SUPPORTED_GPUS = ((7, 5), (9, 0))
 
 # All read when tensorflow and keras are imported.
 os.environ["KERAS_BACKEND"] = "tensorflow"
