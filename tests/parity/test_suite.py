@@ -1,6 +1,5 @@
 """The parity suite holds between the frameworks, and the audit accounts for every difference."""
 
-import re
 from dataclasses import replace
 
 import numpy as np
@@ -89,13 +88,9 @@ def test_the_audits_finding_names_the_settings_that_nothing_accounts_for():
 
 
 @pytest.mark.parametrize("framework", ["pytorch", "tensorflow"])
-def test_the_audit_is_written_in_words_that_the_report_translates(framework):
+def test_the_audits_settings_have_names_that_the_report_translates(framework):
     settings = unchanged(framework, "batch normalisation").settings["tiny"]
     assert settings.keys() <= set(audit.SETTINGS)
-    known = "|".join(sorted(map(re.escape, audit.VALUES), key=len, reverse=True))
-    values = " ".join(value for value, _ in settings.values())
-    left = re.findall(r"\b[a-z]{2,}\b", re.sub(rf"\b({known})\b", "", values))
-    assert set(left) <= {"cpu", "epsilon", "flatten", "head", "reset_parameters"}
 
 
 @pytest.mark.parametrize(("network", "size"), [(TINY_RESIZABLE, 32), (TINY, 48)])

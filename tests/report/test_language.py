@@ -125,7 +125,7 @@ def test_each_piece_is_found_within_a_text(fragment):
 
 
 def test_words_within_longer_words_versions_and_code_stay():
-    assert SPANISH.recorded("nothing is on", ["no", "on"]) == "nothing is activado"
+    assert SPANISH.recorded("nonesuch is none", ["none"]) == "nonesuch is ninguno"
     assert SPANISH.recorded("torch 2.9.1, eps=0.5, 0.5, 1e-05, 1.5e-05.", ()) == (
         "torch 2.9.1, eps=0.5, 0,5, 1e-05, 1,5e-05."
     )
@@ -187,17 +187,11 @@ def parity_tables(passed: bool) -> dict[str, pd.DataFrame]:
         {
             "setting": name,
             "case": "alexnet32",
-            **dict.fromkeys(("pytorch", "tensorflow"), f"{value} 0.5"),
-            **dict.fromkeys(("pytorch_own", "tensorflow_own"), own),
+            **dict.fromkeys(("pytorch", "tensorflow", "pytorch_own", "tensorflow_own"), "0"),
             "status": status,
             "reason": reason,
         }
-        for name, value, own in zip(
-            audit.SETTINGS,
-            np.resize(audit.VALUES, len(audit.SETTINGS)),
-            np.resize(audit.OWN, len(audit.SETTINGS)),
-            strict=True,
-        )
+        for name in audit.SETTINGS
         for status, reason in [audit.ACCOUNTED.get(name, (audit.SAME, ""))]
     ]
     if not passed:

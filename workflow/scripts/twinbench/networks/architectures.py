@@ -5,7 +5,6 @@ channels) of one image. ReLU follows every convolution and every dense layer but
 whose outputs are the logits.
 """
 
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -210,15 +209,6 @@ def _output_shape(layer: Layer, shape: tuple[int, ...]) -> tuple[int, ...]:
             return shape
         case Dense():
             return (layer.units,)
-
-
-def dropout_units(layers: tuple[Layer, ...], input_size: int) -> list[int]:
-    """How many units each dropout layer sees, in the order of the layers."""
-    return [
-        math.prod(input_shape)
-        for layer, input_shape, _ in shapes(layers, input_size)
-        if isinstance(layer, Dropout)
-    ]
 
 
 def describe(layers: tuple[Layer, ...], input_size: int) -> list[str]:

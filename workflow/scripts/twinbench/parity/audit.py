@@ -48,7 +48,7 @@ ACCOUNTED: dict[str, tuple[str, str]] = {
     ),
 }
 
-# What the backends' audits are made of: names of settings, and the words of their values.
+# The names of settings. Their values stay in the words of the frameworks.
 SETTINGS = (
     translatable("optimiser"),
     translatable("Adam: beta 1"),
@@ -86,66 +86,6 @@ SETTINGS = (
     translatable("images in memory"),
     translatable("execution"),
     translatable("device"),
-)
-VALUES = (
-    translatable("none"),
-    translatable("True"),
-    translatable("False"),
-    translatable("yes"),
-    translatable("no"),
-    translatable("on"),
-    translatable("off"),
-    translatable("and"),
-    translatable("zero"),
-    translatable("kept"),
-    translatable("zeros"),
-    translatable("nearest"),
-    translatable("bilinear"),
-    translatable("beside the corrected moment"),
-    translatable("beside the raw moment, scaled as it is at each update"),
-    translatable("convolution"),
-    translatable("dense"),
-    translatable("stride"),
-    translatable("padding"),
-    translatable("bias"),
-    translatable("rounded up"),
-    translatable("rounded down"),
-    translatable("max pooling"),
-    translatable("average pooling to"),
-    translatable("batch normalisation"),
-    translatable("momentum"),
-    translatable("of the old"),
-    translatable("scale and shift"),
-    translatable("dropout of"),
-    translatable("units"),
-    translatable("out, in, height, width"),
-    translatable("height, width, in, out"),
-    translatable("channels, height, width"),
-    translatable("height, width, channels"),
-    translatable("unbiased"),
-    translatable("biased"),
-    translatable("cross-entropy of logits"),
-    translatable("of probabilities"),
-    translatable("mean over the batch"),
-    translatable("given masks"),
-    translatable("its own"),
-    translatable("sums in"),
-    translatable("channels last"),
-    translatable("channels first"),
-    translatable("CUDA graph"),
-    translatable("eager"),
-    translatable("graph"),
-)
-# And the prose in the frameworks' own words.
-OWN = (
-    translatable("decoupled"),
-    translatable("the same on each side"),
-    translatable("at stride 1 or"),
-    translatable("{count} parameter groups"),
-    translatable("Sequential of {count} modules"),
-    translatable("Sequential of {count} layers"),
-    translatable("weight of Conv2d and Linear"),
-    translatable("kernel of Conv2D and Dense"),
 )
 
 

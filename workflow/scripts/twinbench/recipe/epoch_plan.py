@@ -7,7 +7,7 @@ import numpy as np
 from twinbench.config.training import Training
 from twinbench.errors import InputError
 from twinbench.recipe.augmentation import augmentation_matrices
-from twinbench.recipe.dropout import dropout_keys, dropout_mask
+from twinbench.recipe.dropout import dropout_keys
 from twinbench.recipe.randomness import random_generator, step_seed
 from twinbench.recipe.schedule import Phase, learning_rate
 
@@ -23,8 +23,6 @@ class EpochPlan:
     `learning_rates`: float64 (steps,), before each layer's multiplier.
     `dropout_keys`: int32 (steps, dropout layers, 2), from which masks are made, see `recipe.dropout`.
     `step_seeds`: int64 (steps,), seeds for a framework's own generator; empty unless native.
-    `dropout`: fraction of dropped units.
-    `dropout_units`: for each dropout layer in turn, the units it sees; empty in native runs.
     """
 
     epoch: int
@@ -34,20 +32,10 @@ class EpochPlan:
     learning_rates: np.ndarray
     dropout_keys: np.ndarray
     step_seeds: np.ndarray
-    dropout: float
-    dropout_units: tuple[int, ...]
 
     @property
     def steps(self) -> int:
         return len(self.order)
-
-    def dropout_masks(self, step: int) -> list[np.ndarray]:
-        """For each dropout layer what its input is multiplied with, float32 (batch, units)."""
-        batch = self.order.shape[1]
-        return [
-            dropout_mask(keys, (batch, units), self.dropout)
-            for keys, units in zip(self.dropout_keys[step], self.dropout_units, strict=True)
-        ]
 
 
 def plan_epoch(
@@ -59,10 +47,11 @@ def plan_epoch(
     images: int,
     image_size: int,
     input_size: int,
-    dropout_units: list[int],
+    dropout_layers: int,
     learning_rate_scale: float = 1.0,
 ) -> EpochPlan:
-    """The plan of an epoch of `phase`, on `images` training images of `image_size` pixels."""
+    """The plan of an epoch of `phase`, on `images` training images of `image_size` pixels, for a network
+    of so many `dropout_layers` that get masks."""
     order = sample_order(seed, epoch, images, settings.batch_size)
     steps = len(order)
     matrices = augmentation_matrices(
@@ -75,15 +64,13 @@ def plan_epoch(
         order=order,
         matrices=matrices.reshape(*order.shape, 2, 3),
         learning_rates=np.array(rates) * learning_rate_scale,
-        dropout_keys=dropout_keys(seed, epoch, steps, len(dropout_units)),
+        dropout_keys=dropout_keys(seed, epoch, steps, dropout_layers),
         step_seeds=np.array(
             [step_seed(seed, epoch, step) for step in range(steps)]
             if settings.protocol == "native"
             else [],
             dtype=np.int64,
         ),
-        dropout=settings.dropout,
-        dropout_units=tuple(dropout_units),
     )
 
 

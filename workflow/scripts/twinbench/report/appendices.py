@@ -93,8 +93,7 @@ def _audited(evidence: Evidence, table: pd.DataFrame) -> Table:
             where = "" if len(cases) == len(entries) else f" ({', '.join(cases['case'])})"
             own = [cases[f"{name}_own"].iloc[0] for name in names]
             texts = [
-                f"{_shortened(say.recorded(value, audit.VALUES))} ({say.recorded(words, audit.OWN)})"
-                for value, words in zip(values, own, strict=True)
+                f"{_shortened(value)} ({words})" for value, words in zip(values, own, strict=True)
             ]
             shown = f"**{say(status)}**" if status == audit.UNACCOUNTED else say(status)
             rows.append((status, [f"{say(str(setting))}{where}", *texts, shown, say(reason)]))

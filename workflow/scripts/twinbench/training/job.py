@@ -9,7 +9,7 @@ import numpy as np
 from twinbench.config.training import Training
 from twinbench.data.splits import Split
 from twinbench.errors import InputError
-from twinbench.networks.architectures import HEAD, Architecture, Layer, dropout_units
+from twinbench.networks.architectures import HEAD, Architecture, Dropout, Layer
 from twinbench.networks.weights import Weights
 from twinbench.recipe.epoch_plan import EpochPlan, plan_epoch, steps_per_epoch
 from twinbench.recipe.initial_weights import initial_weights
@@ -55,6 +55,10 @@ class Job:
     @property
     def layers(self) -> tuple[Layer, ...]:
         return self.architecture.with_head(self.classes)
+
+    @property
+    def _dropout_layers(self) -> int:
+        return sum(isinstance(layer, Dropout) for layer in self.layers)
 
     @property
     def image_size(self) -> int:
@@ -130,7 +134,7 @@ class Job:
             images=len(self.train),
             image_size=self.image_size,
             input_size=self.input_size_in(epoch),
-            dropout_units=[] if self.native else dropout_units(self.layers, self.input_size),
+            dropout_layers=0 if self.native else self._dropout_layers,
             learning_rate_scale=learning_rate_scale,
         )
 

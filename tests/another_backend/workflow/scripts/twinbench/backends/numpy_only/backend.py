@@ -9,9 +9,10 @@ from twinbench.backends.backend import KEPT, Tensors, with_prefix
 from twinbench.backends.numpy_only import augmentation, network
 from twinbench.errors import InputError
 from twinbench.networks import weights
-from twinbench.networks.architectures import AdaptiveAveragePooling
+from twinbench.networks.architectures import AdaptiveAveragePooling, Dropout, shapes
 from twinbench.networks.weights import Weights
 from twinbench.recipe.augmentation import evaluation_matrices
+from twinbench.recipe.dropout import dropout_mask
 from twinbench.recipe.epoch_plan import EpochPlan
 from twinbench.recipe.schedule import Phase
 from twinbench.training.job import Job
@@ -129,8 +130,21 @@ class Backend:
         return network.forward(self._job.layers, self._weights, inputs, iter(masks))
 
     def _step(self, plan: EpochPlan, step: int) -> tuple[float, float, Weights]:
-        smoothing = self._job.settings.label_smoothing
-        return self._gradients(*self._batch(plan, step), plan.dropout_masks(step), smoothing)
+        settings = self._job.settings
+        batch = plan.order.shape[1]
+        masks = [
+            dropout_mask(keys, (batch, units), settings.dropout)
+            for keys, units in zip(plan.dropout_keys[step], self._dropout_units(), strict=True)
+        ]
+        return self._gradients(*self._batch(plan, step), masks, settings.label_smoothing)
+
+    def _dropout_units(self) -> list[int]:
+        """How many units each dropout layer sees."""
+        return [
+            math.prod(shape)
+            for layer, shape, _ in shapes(self._job.layers, self.input_size)
+            if isinstance(layer, Dropout)
+        ]
 
     def _gradients(
         self, inputs: np.ndarray, labels: np.ndarray, masks, smoothing: float
