@@ -64,5 +64,7 @@ def test_figures_need_no_backend_that_a_notebook_sets(folder):
         capture_output=True,
         text=True,
     )
-    assert done.stderr.endswith("error: missing.csv: no such file; start again: it is made anew\n")
+    assert done.stderr.endswith(
+        "error: missing.csv: no such file; start again: it will be recreated\n"
+    )
     assert "Traceback" not in done.stderr

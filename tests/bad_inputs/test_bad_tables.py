@@ -16,7 +16,7 @@ from twinbench.analysis import comparisons, metrics, tables
 from twinbench.parity import comparing
 
 RUNS = {"pytorch-scratch": FakeRun(), "tensorflow-scratch": FakeRun("tensorflow", noise=1)}
-ANEW = "delete it and start again: it is made anew"
+ANEW = "delete it and start again: it will be recreated"
 REFUSED = f"{{file}}: ...; {ANEW}"
 
 
@@ -111,7 +111,7 @@ OTHERS = {
     "figure: empty": (
         "figures/accuracy.png",
         b"",
-        "{file}: not a PNG; delete figures and start again: it is made anew",
+        "{file}: not a PNG; delete figures and start again: it will be recreated",
     ),
     "comparisons: another table": ("comparisons.csv", b"a,b\n1,2\n", REFUSED),
     "parity: empty": ("parity.csv", b"", f"{{file}}: no rows; {ANEW}"),

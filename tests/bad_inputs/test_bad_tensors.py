@@ -13,7 +13,7 @@ from twinbench import tensor_files
 from twinbench.data import splits
 from twinbench.networks import weights
 
-ANEW = "delete it and start again: it is made anew"
+ANEW = "delete it and start again: it will be recreated"
 DAMAGED = f"{{file}}: damaged, or not a file of this workflow (...); {ANEW}"
 OTHER = f"{{file}}: its content is damaged (sha256 is ..., written was ...); {ANEW}"
 SPLIT = make_job().train

@@ -182,7 +182,7 @@ def test_badges_tell_what_is_doubtful(tmp_path):
         ({}, {}, "official CIFAR-10, 100 test images"),
         ({}, {"official_archive": False}, "images not from the official archive"),
         ({"statistics": data_statistics(limit=500)}, {}, "part of the official CIFAR-10"),
-        ({"own": True}, {"official_archive": False}, "images of one's own, not CIFAR-10"),
+        ({"own": True}, {"official_archive": False}, "your own images, not CIFAR-10"),
     ],
 )
 def test_the_origin_of_the_images_is_a_badge(tmp_path, changes, settings, badge):
@@ -241,7 +241,7 @@ def test_what_would_settle_an_open_contrast_is_a_command_with_more_seeds(tmp_pat
 @pytest.mark.parametrize(("seeds", "least"), [((0,), True), ((0, 1), False)])
 def test_from_one_seed_the_seeds_that_settle_are_the_least(tmp_path, seeds, least):
     found = words(settling(evidence(FakeStudy(tmp_path, TWINS, seeds, 500))))
-    assert ("the least that are needed" in found) == least
+    assert ("these are minimums" in found) == least
 
 
 def test_a_contrast_that_no_seeds_would_settle_is_named(tmp_path):
@@ -449,8 +449,8 @@ def test_synthetic_images_are_never_taken_for_cifar10(tmp_path):
     [
         ({}, True, None),
         ({}, False, "**The archive is not the official one**"),
-        ({"source": "synthetic"}, False, "**The images are others**"),
-        ({"class_names": list("abcdefghij")}, False, "**The images are others**"),
+        ({"source": "synthetic"}, False, "**Different images**"),
+        ({"class_names": list("abcdefghij")}, False, "**Different images**"),
     ],
 )
 def test_reported_results_of_perhaps_other_images_are_said_to_be(tmp_path, source, official, said):
@@ -550,7 +550,7 @@ def test_classes_show_what_is_right_and_what_is_confused(tmp_path):
 def test_a_network_that_is_too_sure_is_said_to_be(tmp_path):
     # Logits of 6 beside others near 0: confident, and right in seven of ten images.
     said = words(mistakes.calibration(evidence(FakeStudy(tmp_path, {"a": FakeRun()}))))
-    assert "Surer than they should be: a." in said and "Too unsure" not in said
+    assert "Overconfident: a." in said and "Underconfident" not in said
 
 
 def test_the_software_of_a_gpu_stands_among_the_libraries(tmp_path):

@@ -3,7 +3,7 @@
 import sys
 
 # What to do about a file that the workflow itself has written: to start again alone repeats the error.
-ANEW = "delete it and start again: it is made anew"
+ANEW = "delete it and start again: it will be recreated"
 
 
 class InputError(Exception):

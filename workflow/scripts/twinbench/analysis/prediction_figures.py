@@ -59,7 +59,7 @@ def confusion(results: StudyResults, styles: dict[str, Look], say: Language) -> 
     write_note(
         figure,
         say("Rows: true classes. Columns: predictions."),
-        say("Percent of the row's images; right ones are left blank."),
+        say("Percent of the row's images; correct ones are left blank."),
         some_of(len(shown), len(styles), say),
     )
     return figure
@@ -110,7 +110,7 @@ def picture_rows(
     if missing := set(results.sample_ids.tolist()) - places.keys():
         raise InputError(
             f"the test split lacks sample {min(missing)}, which the runs predicted; delete its file "
-            "and start again: it is made anew"
+            "and start again: it will be recreated"
         )
     rows = []
     for title, colour, chosen, mistakes in _choices(results, styles, say):

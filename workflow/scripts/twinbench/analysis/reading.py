@@ -30,7 +30,7 @@ HISTORY_COLUMNS = (
     "validation_accuracy",
 )
 # A run's files are made together, so one that is missing brings all anew.
-TRAINED_ANEW = "delete it and start again: the run is trained anew"
+TRAINED_ANEW = "delete it and start again: the run will be trained again"
 _MOST_VALUES = 1 << 25  # of a column; no archive that is read has more test images than 350,000
 
 
@@ -50,7 +50,7 @@ class InitialWeights(Record):
 
     @property
     def identity(self) -> tuple[str, str | None]:
-        """The same for the same weights. Files of one's own differ by their content alone: two may have one
+        """The same for the same weights. The user's own files differ by their content alone: two may have one
         name, and one may be moved."""
         return self.source, self.sha256 if self.source == "file" else None
 

@@ -35,7 +35,7 @@ def advice(architecture: Architecture) -> str:
     """What to do about a library's file that does not have the network's weights."""
     return (
         f"give weights of {architecture.title}, or, if the file lies under results/, delete it and "
-        "start again: it is made anew"
+        "start again: it will be recreated"
     )
 
 

@@ -232,7 +232,7 @@ def _images(evidence: Evidence) -> Badge:
     if evidence.synthetic_images:
         return Badge(say("synthetic images, not CIFAR-10"), False)
     if evidence.dataset.kind == "own":
-        return Badge(say("images of one's own, not CIFAR-10"), None)
+        return Badge(say("your own images, not CIFAR-10"), None)
     if not evidence.settings.official_archive:
         return Badge(say("images not from the official archive"), False)
     if evidence.statistics.limit:
@@ -246,7 +246,7 @@ def _weights(evidence: Evidence) -> list[Badge]:
     words = {
         "imagenet": evidence.say("ImageNet weights"),
         "synthetic": evidence.say("synthetic weights, not ImageNet's"),
-        "file": evidence.say("weights from a file of one's own"),
+        "file": evidence.say("weights from your own file"),
     }
     return [
         Badge(words.get(source, source), source != "synthetic")

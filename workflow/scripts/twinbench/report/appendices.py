@@ -126,8 +126,8 @@ def _data(evidence: Evidence) -> list[Block]:
             source=evidence.dataset.kind,
         ),
         say(
-            "Validation: {share} of the training images, the same of each class, seed {seed}. They decide "
-            "which epoch is tested; the test images play no part in training.",
+            "Validation: {share} of the training images, the same fraction of each class, seed "
+            "{seed}. They decide which epoch is tested; the test images play no part in training.",
             share=say.percent(statistics.validation_fraction, 0),
             seed=statistics.seed,
         ),

@@ -49,7 +49,7 @@ def _seeds(evidence: Evidence) -> _Caveats:
     spreads = sorted({p.assumed_spread for p in pairs if p.degrees_of_freedom - own > own})
     if spreads:
         text = say(
-            "With so few seeds the intervals of the contrasts rest mostly on what is known of the spread "
+            "With so few seeds the intervals of the contrasts rest mostly on an assumed spread "
             "between trainings, here {spreads} (docs/statistics.md).",
             spreads=say.listed([say.margin(spread) for spread in spreads]),
         )
@@ -60,13 +60,14 @@ def _comparability(evidence: Evidence) -> _Caveats:
     say = evidence.say
     if any(steps(found) < FEWEST_STEPS for found in evidence.provenances):
         text = say(
-            "Trainings of fewer than {steps} steps have hardly begun: by their seed alone their accuracies "
-            "may differ by far more than is assumed. More epochs or images help more than seeds.",
+            "Trainings of fewer than {steps} steps have hardly begun: from seed to seed their "
+            "accuracies may vary far more than assumed. More epochs or images help more than more"
+            " seeds.",
             steps=FEWEST_STEPS,
         )
         yield "hardly trained", text
     if runs := evidence.results.collapsed:
-        text = say("Collapsed: {runs}. They are compared with nothing.", runs=", ".join(runs))
+        text = say("Collapsed: {runs}. They are not compared with others.", runs=", ".join(runs))
         yield "collapsed", text
     if trainings := _mixed_precision(evidence):
         text = say(
@@ -101,14 +102,14 @@ def _hardware(evidence: Evidence) -> _Caveats:
     ]
     if len(used) > 1:
         text = say(
-            "The trainings ran on different hardware ({hardware}): their times cannot be compared, and "
-            "results may differ by it.",
+            "The trainings ran on different hardware ({hardware}): their times cannot be "
+            "compared, and results may differ because of it.",
             hardware=", ".join(used),
         )
         yield "different hardware", text
     elif len(evidence.labels) > 1:
         text = say(
-            "All times are those of one device ({device}): on another the order may differ.",
+            "All times were measured on one device ({device}): on another, the order may differ.",
             device=devices[0],
         )
         yield "one device", text
@@ -116,8 +117,8 @@ def _hardware(evidence: Evidence) -> _Caveats:
         yield "unused GPU", text
     if trainings := _resumed(evidence):
         text = say(
-            "Interrupted and resumed under other conditions: {trainings}. The same training again will "
-            "not give the same bits (see training.resume).",
+            "Interrupted and resumed under other conditions: {trainings}. Repeating the training "
+            "will not give the same bits (see training.resume).",
             trainings=trainings,
         )
         yield "resumed inexactly", text

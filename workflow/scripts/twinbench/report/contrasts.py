@@ -151,15 +151,15 @@ def settling(evidence: Evidence) -> list[Block]:
     if not pairs:
         return []
     explained = say(
-        "With so many seeds in all instead of {now} a contrast would be settled with a probability of 80 %: "
-        "one ahead, or equal within {margin}. Times are those of all runs, one after another, where this "
-        "study ran.",
+        "With this many seeds in all, instead of {now}, a contrast would be settled with a "
+        "probability of 80 %: one side ahead, or equal within {margin}. The times are for all "
+        "runs, one after another, on this study's hardware.",
         now=evidence.seeds,
         margin=margin,
     )
     least = say(
-        "After one seed these are the least that are needed: it does not show how much of the luck is that "
-        "of the test images, which more seeds do not lower."
+        "After one seed these are minimums: one seed does not show how much of the luck comes "
+        "from the test images, which more seeds do not reduce."
     )
     header = [say("contrast"), say("seeds"), say("time for the added ones")]
     rows = [_seeds(evidence, name, pair.seeds_to_settle) for name, pair in pairs.items()]
@@ -187,15 +187,15 @@ def _advice(evidence: Evidence, useful: list[int]) -> list[Block]:
     say, seeds = evidence.say, evidence.results.seeds
     if not useful:
         text = say(
-            "So many are seldom worth it: more test images help more, or a wider margin "
-            "(report.equivalence_margin) that is fixed before the next study."
+            "That many are seldom worth it: more test images help more, or a wider margin "
+            "(report.equivalence_margin), fixed before the next study."
         )
         return [Text(text)]
     free = (seed for seed in range(1, 10**6) if seed not in seeds)
     added = [*seeds, *(next(free) for _ in range(max(useful) - len(seeds)))]
     warning = say(
-        "Decide on the number beforehand: looking again after every few seeds raises the rate of false "
-        "winners to about twice, and to more where trainings differ by more than is assumed "
+        "Decide on the number beforehand: looking again after every few seeds about doubles the "
+        "rate of false winners, and raises it further where trainings vary more than assumed "
         "(docs/statistics.md)."
     )
     return [Code(command(evidence, seeds=added)), Text(warning)]

@@ -24,8 +24,8 @@ def mistakes(evidence: Evidence) -> list[Block]:
         ),
         Text(
             say(
-                "Images of each class that are classified rightly, with 95 % intervals for other test images "
-                "alone (Wilson)."
+                "Images of each class that are classified correctly, with 95 % intervals for "
+                "other test images alone (Wilson)."
             )
         ),
     ]
@@ -36,7 +36,7 @@ def mistakes(evidence: Evidence) -> list[Block]:
     return [
         *blocks,
         *evidence.figure(
-            "confusion", say("Which classes are taken for which, without the right answers")
+            "confusion", say("Which classes are taken for which, without the correct answers")
         ),
         *evidence.figure(
             "pictures", say("Images that only some runs get right, and images that none does")
@@ -91,20 +91,21 @@ def calibration(evidence: Evidence) -> list[Block]:
     bold = [run for run in runs if evidence.results.runs[run]["calibration_gap_high"].max() < 0]
     texts = [
         say(
-            "Below zero, a network is surer than it should be; above, it is right more often than it says. "
-            "Intervals are for other test images alone."
+            "Below zero a network is overconfident; above zero it is right more often than its "
+            "confidence says. Intervals are for other test images alone."
         ),
-        *([say("Surer than they should be: {runs}.", runs=say.listed(bold))] if bold else []),
-        *([say("Too unsure: {runs}.", runs=say.listed(cautious))] if cautious else []),
+        *([say("Overconfident: {runs}.", runs=say.listed(bold))] if bold else []),
+        *([say("Underconfident: {runs}.", runs=say.listed(cautious))] if cautious else []),
         *(
-            [say("Smoothed labels make networks unsure on purpose.")]
+            [say("Label smoothing makes networks underconfident on purpose.")]
             if cautious
             and any(evidence.provenance[run].settings.get("label_smoothing") for run in cautious)
             else []
         ),
         say(
-            "The calibration error (over {bins} bins, Guo et al. 2017) is above zero even for perfect "
-            "calibration: by how much on so many images stands in brackets.",
+            "The calibration error (over {bins} bins, Guo et al. 2017) is above zero even for a "
+            "perfectly calibrated network: its value for such a network, on as many images, is in"
+            " parentheses.",
             bins=CALIBRATION_BINS,
         ),
     ]

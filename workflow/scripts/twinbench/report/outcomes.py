@@ -145,8 +145,8 @@ def learning(evidence: Evidence) -> list[Block]:
     if smoothed[-1]:
         sentences.append(
             say(
-                "The training losses of history.csv include label smoothing ({value}), the validation "
-                "losses do not: they are not to be compared.",
+                "The training losses of history.csv include label smoothing ({value}), the "
+                "validation losses do not: do not compare them.",
                 value=say.number(smoothed[-1], 2),
             )
         )

@@ -96,7 +96,9 @@ def _image(figure: Figure, folder: Path) -> str:
     path = folder / f"{figure.name}.png"
     content = path.read_bytes()
     if not content.startswith(b"\x89PNG\r\n\x1a\n"):  # its signature
-        raise InputError(f"{path}: not a PNG; delete {folder} and start again: it is made anew")
+        raise InputError(
+            f"{path}: not a PNG; delete {folder} and start again: it will be recreated"
+        )
     return _base64(content)
 
 

@@ -43,7 +43,7 @@ def repeat(evidence: Evidence) -> list[Block]:
             say("Code, device and software of each run"),
             [_provenance(evidence), _software(evidence)],
         ),
-        Text(say("More stands in {files}.", files=say.listed(files))),
+        Text(say("More in {files}.", files=say.listed(files))),
     ]
 
 

@@ -29,7 +29,8 @@ def reported(evidence: Evidence) -> list[Block]:
     ]
     rows = [_row(evidence, reference, run, there) for run, there in both.items()]
     explained = say(
-        "Its accuracies with the intervals that {images} test images alone give (Wilson, 95 %).",
+        "The reported accuracies have the intervals that {images} test images alone give (Wilson,"
+        " 95 %).",
         images=say.whole(reference.test_images),
     )
     reasons = [
@@ -78,7 +79,8 @@ def _other_study(
     if not same:
         found.append(
             say(
-                "**The images are others** (`{here}` here, `{there}` there): accuracies cannot be compared.",
+                "**Different images** (`{here}` here, `{there}` there): accuracies cannot be "
+                "compared.",
                 here=evidence.dataset.kind,
                 there=reference.dataset,
             )
@@ -97,7 +99,7 @@ def _other_study(
     if epochs and epochs != [reference.epochs]:
         found.append(
             say(
-                "**The trainings are of other lengths**: {here} epochs here, {there} there.",
+                "**Different lengths**: {here} epochs here, {there} there.",
                 here=say.listed([str(count) for count in epochs]),
                 there=reference.epochs,
             )
