@@ -16,7 +16,7 @@ from twinbench.analysis import reading
 
 RUNS = {"a": FakeRun(), "b": FakeRun(noise=1)}
 IMAGES = 20
-ANEW = "delete it and start again: the run will be trained again"
+ANEW = "delete it and start again: the run will be retrained"
 REFUSED = f"{{file}}: ...; {ANEW}"
 
 
@@ -59,7 +59,7 @@ def invalid(key: str) -> str:
 
 
 PROVENANCES = {
-    "missing": (None, "{file}: no such file; start again: the run will be trained again"),
+    "missing": (None, "{file}: no such file; start again: the run will be retrained"),
     "empty": (b"", REFUSED),
     "no JSON": (b"{]", REFUSED),
     "no UTF-8": (b"\xff{}", REFUSED),
@@ -114,7 +114,7 @@ def lines(change) -> bytes:
 
 EPOCHS = f"{{file}}: its epochs are not 1 to 8, as in provenance.json; {ANEW}"
 HISTORIES = {
-    "missing": (None, "{file}: no such file; start again: the run will be trained again"),
+    "missing": (None, "{file}: no such file; start again: the run will be retrained"),
     "empty": (b"", f"{{file}}: no rows; {ANEW}"),
     "the header alone": (lines(lambda rows: rows[:1]), EPOCHS),
     "no UTF-8": (b"\xff\n", REFUSED),
@@ -227,7 +227,7 @@ DIFFER = (
     f"later; {ANEW}"
 )
 PREDICTIONS = {
-    "missing": (None, "{file}: no such file; start again: the run will be trained again"),
+    "missing": (None, "{file}: no such file; start again: the run will be retrained"),
     "empty": (b"", REFUSED),
     "a page": (b"<html>not found</html>", REFUSED),
     "zeros, as after a power cut": (bytes(5000), REFUSED),

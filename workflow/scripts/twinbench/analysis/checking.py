@@ -77,4 +77,4 @@ def _advice(*folders: Path) -> str:
     files = [str(folder / "history.csv") for folder in folders[:_MOST_NAMED]]
     rest = len(folders) - len(files)
     more = f" (and that of {rest} more)" if rest else ""
-    return f"delete {' '.join(files)}{more} and start again: it will be trained again"
+    return f"delete {' '.join(files)}{more} and start again: it will be retrained"

@@ -30,7 +30,7 @@ HISTORY_COLUMNS = (
     "validation_accuracy",
 )
 # A run's files are made together, so one that is missing brings all anew.
-TRAINED_ANEW = "delete it and start again: the run will be trained again"
+TRAINED_ANEW = "delete it and start again: the run will be retrained"
 _MOST_VALUES = 1 << 25  # of a column; no archive that is read has more test images than 350,000
 
 
