@@ -9,9 +9,11 @@ from analysis.fake_study import FOUR, SETTINGS, FakeRun, FakeStudy
 from twinbench.analysis import comparisons
 from twinbench.analysis.comparisons import Comparison
 from twinbench.analysis.statistics import Estimate
+from twinbench.networks.architectures import ARCHITECTURES
 
 A, B = FakeRun(noise=1), FakeRun("tensorflow", noise=2)
 SHORTER = {**SETTINGS, "epochs": 6}
+TUNED = {**SETTINGS, "learning_rate": 0.0001, "head": {"epochs": 1}, "frozen": ["conv1"]}
 NATIVE = {**SETTINGS, "protocol": "native"}
 TESTS = ("p_value", "p_holm", "equivalence_p", "equivalence_p_holm", "same_direction")
 
@@ -105,7 +107,8 @@ def test_a_collapsed_run_is_not_tested_and_leaves_the_others_alone(tmp_path, see
     [
         (replace(A, noise=3), ""),
         (B, "framework"),
-        (replace(A, weights="imagenet", settings=SHORTER), "weights"),
+        (replace(A, weights="imagenet", settings=TUNED), "weights"),
+        (replace(A, weights="imagenet", settings=SHORTER), "weights, training settings"),
         (replace(A, model="vgg16"), "network"),
         (replace(A, settings=NATIVE), "protocol"),
         (replace(A, settings=SHORTER), "training settings"),
@@ -240,3 +243,27 @@ def test_multipliers_of_layers_of_one_network_alone_are_part_of_it(tmp_path, mul
     other = {**SETTINGS, "learning_rate_multipliers": {}}
     a, b = replace(A, settings=own), replace(A, model="vgg16", settings=other, noise=3)
     assert compare_two(tmp_path, a, b).factors == factors
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"head": {"epochs": 0, "learning_rate": 0.5}},
+        {"progressive_resizing": {"epochs": 0, "input_size": 48}},
+        {"reduce_on_plateau": {"patience": None, "factor": 0.1}},
+        {"input_size": ARCHITECTURES["alexnet"].input_size},
+    ],
+)
+def test_settings_without_effect_are_no_difference(tmp_path, settings):
+    full = {**SETTINGS, "input_size": None, "head": {"epochs": 0, "learning_rate": 0.001}}
+    full |= {"progressive_resizing": {"epochs": 0, "input_size": 32}}
+    full |= {"reduce_on_plateau": {"patience": None, "factor": 0.5}}
+    runs = replace(A, settings=full), replace(A, noise=3, settings=full | settings)
+    assert compare_two(tmp_path, *runs).question == "repetition"
+
+
+def test_the_settings_that_differ_are_named(tmp_path):
+    other = replace(A, settings={**SHORTER, "head": {"epochs": 1, "learning_rate": 0.5}})
+    models = FakeStudy(tmp_path, {"a": A, "b": other}).models
+    found = comparisons.differing_settings(*(model.provenance for model in models))
+    assert found == ["epochs", "head.learning_rate", "head.epochs"]

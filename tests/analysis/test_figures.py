@@ -16,7 +16,7 @@ from PIL import Image
 from twinbench.analysis import comparisons, metrics, plotting, study_results, tables
 from twinbench.analysis.figures import FigureData, figures
 from twinbench.analysis.prediction_figures import picture_rows
-from twinbench.analysis.reference import Reference, ReportedRun
+from twinbench.config.reference import Reference, ReportedRun
 from twinbench.data.splits import Split
 from twinbench.data.synthetic import class_names
 from twinbench.errors import InputError

@@ -19,7 +19,7 @@ from twinbench.backends.tensorflow import weights as tensorflow
 from twinbench.networks.architectures import ARCHITECTURES
 
 TITLE = "Tiny network for any image size"
-RESULTS = "if the file lies under results/, delete it and start again: it will be recreated"
+RESULTS = "if the file lies under results/weights/, delete it and start again: it will be recreated"
 OTHERS = f"give weights of {TITLE}, or, {RESULTS}"
 STATE_DICT = f"save the state dict alone, torch.save(model.state_dict(), path), or, {RESULTS}"
 WEIGHTS = resizable_weights(20)

@@ -3,6 +3,7 @@
 import datetime
 import json
 import os
+import re
 
 import pytest
 from example_config import CONFIG, OVERLAYS, changed
@@ -10,7 +11,7 @@ from support import ROOT
 from twinbench.config import messages
 from twinbench.config.messages import suggestion
 from twinbench.config.models import Config
-from twinbench.config.reading import check_file, merged_files, read
+from twinbench.config.reading import check_file, merged_files, read, values_beside
 from twinbench.errors import InputError
 
 RUN = {"framework": "pytorch", "model": "vgg16", "weights": "none"}
@@ -419,4 +420,22 @@ def test_a_json_file_indented_by_tabs_is_read_like_any_other(tmp_path):
 def test_every_shipped_overlay_merges():
     for path in (ROOT / "config").rglob("*.yaml"):
         if path.name not in ("config.yaml", "reference.yaml"):
-            merged_files([ROOT / "config" / "config.yaml", path])
+            base = re.search(r"An overlay for (\S+\.yaml)", path.read_text(encoding="utf-8"))
+            before = ["config.yaml", *([base[1]] if base else [])]
+            merged_files([*(ROOT / "config" / name for name in before), path])
+
+
+def test_a_run_that_is_not_there_cannot_be_removed_by_a_misspelt_name(tmp_path):
+    path = tmp_path / "overlay.yaml"
+    path.write_text("runs: {pytorch-sratch: null, gone: null}")
+    with pytest.raises(InputError, match=r"overlay.yaml: runs.pytorch-sratch: .*'pytorch-scratch'"):
+        merged_files([ROOT / "config" / "config.yaml", path])
+
+
+def test_what_files_lack_and_what_they_alone_have_is_given_beside_them(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text("study: a\ntraining: {epochs: 3, dropout: 0.1}\nruns: {a: {}, b: {}}")
+    merged = {"study": "x", "training": {"epochs": 3, "dropout": 0.2}, "runs": {"a": {}}}
+    expected = {"study": "x", "training": {"dropout": 0.2}, "runs": {"b": None}}
+    assert values_beside(merged, [path]) == expected
+    assert values_beside(merged_files([path]), [path]) == {}

@@ -264,6 +264,12 @@ MISTAKES = [
         ["'blok'", "vgg16 has block1_conv1"],
     ),
     (
+        {"runs.a": {**VGG16, "frozen": ["head"], "head": {"epochs": 1}}},
+        "runs.a.frozen",
+        ["trained for 1 epoch", "head.epochs"],
+    ),
+    ({"study": "data"}, "study", ["results/data/", "another name"]),
+    (
         {"runs.a": {**VGG16, "learning_rate_multipliers": {"conv": 1}}},
         "runs.a.learning_rate_multipliers",
         ["'conv'", "vgg16 has block1_conv1"],

@@ -15,7 +15,7 @@ from analysis.fake_study import FakeRun, FakeStudy
 from report.samples import AUDIT, PARITY, REFERENCE, TEMPLATES, data_statistics
 from support import SCRIPTS, options
 from twinbench.analysis import tables
-from twinbench.analysis.reference import read_reference
+from twinbench.config.reference import read_reference
 from twinbench.errors import InputError
 
 # Names that a careless reader of CSV would take for a number or for an empty cell.
@@ -159,8 +159,12 @@ REFERENCE_OF_A_RUN = {
     ("content", "where"),
     [
         ("title: [", ""),
-        ("title: x", "note"),
+        ("title: x", "dataset"),
         (yaml.safe_dump(REFERENCE_OF_A_RUN), "runs.a.test_accuracy"),
+        (REFERENCE.read_text().replace("0.7093", "70.93"), "runs.pytorch-scratch.test_accuracy"),
+        (REFERENCE.read_text().replace("333 ", "-333 "), "runs.pytorch-scratch.seconds_per_epoch"),
+        (REFERENCE.read_text().replace("dataset: cifar10", "dataset: imagenet"), "dataset"),
+        (REFERENCE.read_text().replace("train_loss", "loss"), "runs.pytorch-scratch.loss"),
     ],
 )
 def test_a_faulty_reference_is_named_in_one_line(tmp_path, content, where):

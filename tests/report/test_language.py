@@ -16,7 +16,7 @@ from report.test_report import COLLAPSED, ON_GPU, TWINS, evidence
 from twinbench import catalogue
 from twinbench.analysis import plotting
 from twinbench.analysis.figures import FigureData, figures
-from twinbench.analysis.reference import read_reference
+from twinbench.config.reference import read_reference
 from twinbench.data.splits import Split
 from twinbench.errors import InputError
 from twinbench.language import Language, placeholders

@@ -8,8 +8,8 @@ import pytest
 from analysis.fake_study import DATASET, DIAGNOSIS, FOUR, SETTINGS, FakeRun, FakeStudy
 from report.samples import AUDIT, PARITY, REFERENCE, TEMPLATES, data_statistics
 from scipy.special import stdtrit
-from twinbench.analysis import comparisons, metrics, study_results, tables
-from twinbench.analysis.reference import Reference, read_reference
+from twinbench.analysis import comparisons, metrics, naming, study_results, tables
+from twinbench.config.reference import Reference, ReportedRun, read_reference
 from twinbench.language import Language
 from twinbench.report import answer, appendices, mistakes, outcomes, render, repeat, reported
 from twinbench.report.blocks import Block, Bullets, Cell, Code, Folded, Report, Table, Text
@@ -18,6 +18,7 @@ from twinbench.report.contents import report
 from twinbench.report.contrasts import contrasts, default_gaps, settling, single_seeds
 from twinbench.report.evidence import Evidence
 from twinbench.report.inputs import Given, ReportSettings
+from twinbench.training.recorded import NO_CHANGE
 
 CHANCE_LOSS = "ln 10 = 2.303"
 TWINS = {"torch": FakeRun(noise=1), "keras": FakeRun("tensorflow", noise=2)}
@@ -163,6 +164,42 @@ def test_pretrained_networks_without_a_control_are_no_collapse(tmp_path):
     )
 
 
+@pytest.mark.parametrize("settings", [SETTINGS, {**SETTINGS, "learning_rate": 0.1}])
+def test_a_question_that_other_hardware_hides_is_not_answered_for_that_reason(tmp_path, settings):
+    fake = FakeStudy(tmp_path, {"a": FakeRun(), "b": FakeRun("tensorflow")}, images=200)
+    if settings != SETTINGS:
+        fake = FakeStudy(tmp_path, {"a": FakeRun(), "b": FakeRun(settings=settings)}, images=200)
+    fake.edit_provenance("b", device="NVIDIA A100")
+    first, *_ = answer.answer(evidence(fake))
+    assert first.endswith("** Not answered: such trainings ran on different hardware.")
+
+
+def test_runs_that_are_alike_are_called_by_their_names(tmp_path):
+    stuck = FakeRun(collapsed=True, settings={**SETTINGS, "learning_rate": 1.0})
+    runs = {"a": FakeRun(), "b": stuck, "c": FakeRun(noise=3, settings={**SETTINGS, "epochs": 9})}
+    found = answer.answer(evidence(FakeStudy(tmp_path, runs, images=200)))
+    assert found[0] == "**b collapsed:** a failure, not a result."
+    assert re.search(r", [ac]\.$", found[-1])
+
+
+def test_no_question_is_left_out_for_the_sake_of_brevity(tmp_path):
+    changes = [{}, {"protocol": "native"}, {"epochs": 9}, {"learning_rate": 0.1}]
+    runs = {f"torch-{n}": FakeRun(noise=n, settings=SETTINGS | c) for n, c in enumerate(changes)}
+    runs |= {"keras": FakeRun("tensorflow", noise=9), "tuned": PRETRAINED}
+    runs |= {"vgg": FakeRun(model="vgg16", noise=8), "dead": replace(PRETRAINED, collapsed=True)}
+    found = evidence(FakeStudy(tmp_path, runs, images=200), **PASSED)
+    questions = {pair.question for pair in found.contrasts.values()} - {"repetition"}
+    said = " ".join(answer.answer(found))
+    assert len(questions) == 5
+    assert all(naming.question(found.results, each, found.say) in said for each in questions)
+
+
+def test_pairs_of_pretrained_runs_are_not_asked_whether_they_are_pretrained(tmp_path):
+    runs = {"scratch": FakeRun(), "a": PRETRAINED, "b": replace(PRETRAINED, weights="synthetic")}
+    first, *_ = answer.answer(evidence(FakeStudy(tmp_path, runs, images=200)))
+    assert first.startswith("**Which initial weights?**")
+
+
 def test_failures_come_first(tmp_path):
     first, second, *_ = answer.answer(flawed(tmp_path))
     assert "do not run the same experiment" in first and "collapsed" in second
@@ -219,6 +256,15 @@ def test_planned_contrasts_have_verdicts_and_other_pairs_have_none(tmp_path):
     assert name.startswith("PyTorch minus TensorFlow (") and verdict == "open"
     assert len(table(found, "other-pairs")) == 5
     assert {"weights, network"} <= {row[-1] for row in table(found, "other-pairs")}
+
+
+def test_the_settings_that_differ_are_named_beside_a_contrast(tmp_path):
+    other = FakeRun(settings={**SETTINGS, "epochs": 9, "schedule": {"shape": "linear"}})
+    fake = FakeStudy(tmp_path, {"a": FakeRun(noise=1), "b": other})
+    said = words(contrasts(evidence(fake)))
+    assert ": trained with different `epochs` and `schedule.shape`." in said
+    same = FakeStudy(tmp_path / "same", TWINS)
+    assert "trained with different" not in words(contrasts(evidence(same)))
 
 
 def test_one_seed_is_said_to_compare_trained_networks(tmp_path):
@@ -337,6 +383,9 @@ def test_a_collapse_is_explained_only_where_there_is_one(tmp_path):
     text = markdown(report(flawed(tmp_path / "collapsed")))
     assert DIAGNOSIS in text and CHANCE_LOSS in text and "dead ReLUs" in text
     assert "dead ReLUs" not in markdown(report(evidence(FakeStudy(tmp_path / "sound", TWINS))))
+    frozen = FakeStudy(tmp_path / "frozen", {"a": FakeRun(collapsed=True)})
+    frozen.edit_provenance("a", diagnosis=NO_CHANGE.format(step=25))
+    assert "dead ReLUs" not in markdown(report(evidence(frozen)))
 
 
 def test_a_collapsed_run_has_no_interval_and_no_difference(tmp_path):
@@ -444,6 +493,25 @@ def test_synthetic_images_are_never_taken_for_cifar10(tmp_path):
     assert "cannot be compared" not in words(reported.reported(found))  # no run is in the reference
 
 
+def test_results_reported_of_own_images_are_compared(tmp_path):
+    fake = FakeStudy(tmp_path, images=100)
+    for run in FOUR:
+        fake.edit_provenance(run, dataset=DATASET | {"class_names": list("abcdefghij")})
+    reference = read_reference(REFERENCE).model_copy(update={"dataset": "own"})
+    found = evidence(fake, settings={"official_archive": False}, reference=reference)
+    assert "cannot be compared" not in words(reported.reported(found))
+
+
+def test_a_paper_that_reports_accuracies_alone_is_enough(tmp_path):
+    reference = read_reference(REFERENCE)
+    runs = {name: ReportedRun(test_accuracy=0.1) for name in reference.runs}
+    fake = FakeStudy(tmp_path, images=100)
+    found = evidence(fake, reference=reference.model_copy(update={"runs": runs}))
+    shown = table(reported.reported(found), "reported")
+    assert len(shown) == 4 and all(row[-1].startswith("-, ") for row in shown)
+    assert "had collapsed there" not in words(reported.reported(found))
+
+
 @pytest.mark.parametrize(
     ("source", "official", "said"),
     [
@@ -470,6 +538,13 @@ def test_the_command_to_repeat_it_names_the_commit_if_it_is_one(tmp_path):
     fake.edit_provenance("keras", git={"commit": "fedc", "dirty": False})
     (block, *_) = [b for b in repeat.repeat(evidence(fake)) if isinstance(b, Code)]
     assert "git checkout" not in block.text
+
+
+@pytest.mark.parametrize(("epochs", "alone"), [(7, False), (8, True), (9, True)])
+def test_a_head_that_was_trained_alone_in_every_epoch_is_a_caveat(tmp_path, epochs, alone):
+    tuned = replace(PRETRAINED, settings={**SETTINGS, "head": {"epochs": epochs}})
+    found = applying(evidence(FakeStudy(tmp_path, {"a": FakeRun(), "b": tuned}, images=100)))
+    assert ("(b)" in found.get("head alone", "")) == alone
 
 
 def test_trainings_that_have_hardly_begun_are_a_caveat_and_name_no_winner(tmp_path):
@@ -519,10 +594,14 @@ def test_reported_and_measured_numbers_stand_side_by_side(tmp_path):
 
 def test_of_reported_results_only_what_learned_there_and_here_is_compared(tmp_path):
     reference = read_reference(REFERENCE)
-    guessed = replace_run(reference, "pytorch-scratch", test_accuracy=0.1)
+    guessed = replace_run(reference, "pytorch-scratch", test_accuracy=0.1, train_loss=2.303)
     found = evidence(FakeStudy(tmp_path / "there", images=500), reference=guessed)
     said = words(reported.reported(found))
     assert "pytorch-scratch had collapsed there" in said and "One training each" not in said
+    for loss in (0.05, None):
+        learned = replace_run(reference, "pytorch-scratch", test_accuracy=0.1, train_loss=loss)
+        other = replace(found, reference=learned)
+        assert "pytorch-scratch had collapsed" not in words(reported.reported(other))
     runs = {**FOUR, "pytorch-scratch": replace(FOUR["pytorch-scratch"], collapsed=True)}
     fake = FakeStudy(tmp_path / "here", runs, images=500)
     history = fake.folder("pytorch-scratch") / "history.csv"
@@ -531,7 +610,7 @@ def test_of_reported_results_only_what_learned_there_and_here_is_compared(tmp_pa
     lengths = {model.provenance.epochs_run for model in fake.models if not model.collapsed}
     same = reference.model_copy(update={"epochs": lengths.pop()})
     said = words(reported.reported(evidence(fake, reference=same)))
-    assert "other lengths" not in said and "One training each" not in said
+    assert "Different lengths" not in said and "One training each" not in said
 
 
 def test_runs_of_other_names_have_no_reported_results(tmp_path):

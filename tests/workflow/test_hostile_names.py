@@ -3,11 +3,13 @@
 import hashlib
 import json
 import shlex
+import shutil
 import sys
 
 import pytest
 import stand_in
 from helpers import with_python
+from support import ROOT
 from tiny import ARCHIVE
 from twinbench.config.arguments import from_arguments
 
@@ -54,8 +56,9 @@ def place(workplace):
 @pytest.mark.parametrize("name", PATHS, ids=ascii)
 def test_a_study_with_hostile_names_runs(place, name):
     (place.folder / f"{name}.tar.gz").write_bytes(ARCHIVE)
-    for suffix in ("pth", "h5", "yaml"):
+    for suffix in ("pth", "h5"):
         (place.folder / f"{name}.{suffix}").write_text(suffix, encoding="utf-8")
+    shutil.copy(ROOT / "config" / "reference.yaml", place.folder / f"{name}.yaml")
     before = set(place.folder.iterdir())
     result = place.snakemake("--printshellcmds", overlay=overlay(name, name))
     assert result.returncode == 0, result.stdout[-3000:]

@@ -55,3 +55,23 @@ def test_a_killed_job_is_explained(workplace, program):
     result = place.snakemake("--until", "generate_archive", overlay=TINY)
     assert result.returncode == 1
     assert "most often because memory ran out" in result.stdout, result.stdout
+
+
+@pytest.mark.parametrize(
+    ("cores", "memory", "arguments", "threads"),
+    [
+        (8, 100_000, (), 2),  # four trainings at once
+        (9, 12_000, (), 4),  # three have memory, so two at once, twice
+        (8, 4_000, (), 8),
+        (3, 100_000, (), 1),
+        (64, 100_000, ("--mode", "remote"), 1),  # as on the node of a cluster
+    ],
+)
+def test_trainings_share_the_cores_in_as_few_turns_as_memory_allows(
+    workplace, plan, cores, memory, arguments, threads
+):
+    options = ("--dry-run", "--printshellcmds", "--cores", str(cores))
+    options += ("--resources", f"mem_mb={memory}", *arguments)
+    status, output = plan(workplace, *options, overlay=TINY)
+    assert status == 0, output
+    assert set(re.findall(r"train\.py .* --threads (\d+)", output)) == {str(threads)}

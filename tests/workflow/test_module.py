@@ -1,6 +1,8 @@
 """Another workflow takes this one as a module, from a folder or from a repository elsewhere."""
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -63,6 +65,11 @@ def test_an_outer_workflow_uses_the_module(outer, tmp_path, source):
     assert (tmp_path / "description.json").exists()
     whole = outer(source, "--dry-run", "the_whole_study", "describe_images")
     assert whole.returncode == 0, whole.stderr
+    commands = outer(
+        source, "--dry-run", "--printshellcmds", "--forceall", "the_whole_study"
+    ).stdout
+    (given,) = re.findall(r"write_report.py '--given=(.*?)' ", commands)
+    assert json.loads(given)["files"] == [] and json.loads(given)["values"]["study"] == "tiny"
     for rule in ("train_pytorch", "train_tensorflow", "evaluate_runs", "write_report"):
         assert f"twinbench_{rule} " in whole.stdout + whole.stderr
     for done in ("twinbench_build_tensors", "describe_images"):

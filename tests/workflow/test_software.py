@@ -1,5 +1,6 @@
 """The same results count whichever way the software is provided."""
 
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -37,3 +38,23 @@ def test_the_shells_pythonpath_does_not_reach_into_containers(with_apptainer, tm
     )
     result = place.snakemake("--sdm", "apptainer", "--forcerun", "generate_archive", overlay=TINY)
     assert "PYTHONPATH is ''\n" in result.stdout
+
+
+def test_jobs_run_without_an_activated_environment(workplace, tmp_path):
+    """With no `python` on the search path they get Snakemake's own."""
+    programs = tmp_path / "bare"
+    programs.mkdir()
+    for name in ("bash", "dirname", "sh", "which"):
+        (programs / name).symlink_to(shutil.which(name))
+    place = replace(workplace, variables={"PATH": str(programs)})
+    result = place.snakemake("--until", "generate_archive", overlay=TINY)
+    assert result.returncode == 0, result.stdout
+
+
+def test_a_clone_that_is_reached_through_a_link_is_the_same_code(workplace, plan, tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(workplace.folder)
+    options = ("--dry-run", "--printshellcmds", "--snakefile", str(link / "Snakefile"))
+    status, output = plan(workplace, *options, overlay=TINY)
+    assert status == 0, output
+    assert "python workflow/scripts/train.py" in output and str(link) not in output

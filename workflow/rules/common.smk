@@ -3,6 +3,7 @@
 import inspect
 import json
 import locale
+import math
 import os
 import shlex
 import sys
@@ -27,9 +28,12 @@ def workflow_folder():
 
 
 def inside(path):
-    """The path, relative if inside the working directory."""
+    """The path, relative if inside the working directory, though it may be reached through a link."""
     folder, path = Path.cwd(), Path(path)
-    return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
+    for each in (path, path.resolve()):
+        if each.is_relative_to(folder):
+            return str(each.relative_to(folder))
+    return str(path)
 
 
 WORKFLOW = workflow_folder()
@@ -39,7 +43,7 @@ if str(SCRIPTS.absolute()) not in sys.path:
 
 from twinbench.config.arguments import to_arguments
 from twinbench.config.models import Config
-from twinbench.config.reading import check_file, values_beside
+from twinbench.config.reading import belongs_here, check_file, values_beside
 from twinbench.config.study import BACKENDS, Study, digest
 from twinbench.errors import InputError
 from twinbench.failures import describe_failure
@@ -77,11 +81,13 @@ configfile: CONFIG
 FILES = [Path(path) for path in workflow.configfiles]
 FILES.sort(key=lambda path: inside(path) != CONFIG)
 STUDY = checked(Study, config, FILES)
-# How the study was asked for, besides config/config.yaml.
+# How the study was asked for, besides the workflow's own config/config.yaml, which is another one than this
+# study's where the workflow is a module or runs in another folder.
+OVERLAYS = [path for path in FILES if inside(path) != CONFIG and belongs_here(path)]
 GIVEN = json.dumps(
     {
-        "files": [inside(path) for path in FILES if inside(path) != CONFIG],
-        "values": values_beside(config, FILES),
+        "files": [inside(path) for path in OVERLAYS],
+        "values": values_beside(config, [WORKFLOW.parent / CONFIG, *OVERLAYS]),
     }
 )
 
@@ -117,9 +123,11 @@ def backend_code(script, backend, *modules):
 # MB of a training or a pretraining. Measured, as peaks on two threads in float32 with batches of 128: 2.4 GB for
 # AlexNet for 32x32 pixels, 3.3 GB for AlexNet at 128, 3.1 GB for VGG16 at 64; 0.2 GB more for 60,000 images.
 TRAINING_MEMORY = 4000
+# Whether jobs go to other machines, or this is such a job.
+REMOTE = workflow.remote_exec or workflow.nodes is not None
 # Jobs on one machine share its memory, unless `--resources` sets another sum. A profile cannot say this:
 # profiles/default would replace the `resources` of the other profiles, and limit a cluster's jobs too.
-if workflow.nodes is None:
+if not REMOTE:
     workflow.global_resources.setdefault("mem_mb", memory_mb())
 MEMORY = workflow.global_resources.get("mem_mb").value  # None on a cluster
 if MEMORY and MEMORY < TRAINING_MEMORY:
@@ -134,6 +142,10 @@ def scaled(amount):
     return lambda wildcards, attempt: amount * attempt
 
 
+# Jobs call `python`: this one, unless the environment that they are to run in comes before.
+os.environ.update(
+    PATH=os.pathsep.join([*os.get_exec_path(), str(Path(sys.executable).parent)])
+)
 # What the shell's PYTHONPATH names is not for the Python in a container. Apptainer reads this variable.
 os.environ.setdefault("APPTAINERENV_PYTHONPATH", "")
 
@@ -213,16 +225,18 @@ def runs_of(backend):
 
 def cores_for_each(jobs):
     """Threads for each of so many trainings: side by side on equal shares they finish sooner than one after
-    another on all cores. No more run side by side than have memory.
+    another on all cores. No more run side by side than have memory, in as few turns as that allows.
 
-    One where the number of cores is not known, on a cluster: there `set-threads` gives a job its cores.
+    One on a cluster, where `set-threads` gives a job its cores, and where nothing runs.
     """
-    if MEMORY:
-        jobs = min(jobs, MEMORY // TRAINING_MEMORY)
     try:
-        return max(1, workflow.cores // max(1, jobs))
-    except WorkflowError:
+        cores = 1 if REMOTE else workflow.cores
+    except WorkflowError:  # without --cores
         return 1
+    jobs = max(1, jobs)
+    at_once = max(1, min(jobs, MEMORY // TRAINING_MEMORY)) if MEMORY else jobs
+    turns = math.ceil(jobs / at_once)
+    return max(1, cores // math.ceil(jobs / turns))
 
 
 def library_file(model, weights_id):

@@ -55,7 +55,7 @@ for BACKEND in BACKENDS:
         threads: cores_for_each(len(STUDY.runs) * len(STUDY.seeds))
         resources:
             mem_mb=scaled(TRAINING_MEMORY),
-            runtime=scaled(480),
+            runtime=480,  # a retry goes on from the checkpoint
             gpu=1,
             # Resources, since a changed resource reruns nothing.
             checkpoint_steps=0,

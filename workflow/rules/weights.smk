@@ -77,7 +77,7 @@ for BACKEND, MODELS in PUBLISHED.items():
         threads: cores_for_each(len(PRETRAINING))
         resources:
             mem_mb=scaled(TRAINING_MEMORY),
-            runtime=scaled(240),
+            runtime=240,  # a retry goes on from the checkpoint
             gpu=1,
             # Resources, since a changed resource reruns nothing.
             checkpoint_steps=0,

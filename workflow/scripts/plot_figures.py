@@ -10,7 +10,7 @@ os.environ["MPLBACKEND"] = "agg"
 from twinbench import cli
 from twinbench.analysis import plotting, study_results
 from twinbench.analysis.figures import FigureData, FigureSettings, figures
-from twinbench.analysis.reference import read_reference
+from twinbench.config.reference import read_reference
 from twinbench.data import splits
 from twinbench.language import Language
 

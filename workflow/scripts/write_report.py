@@ -5,7 +5,8 @@ from argparse import Namespace
 from pathlib import Path
 
 from twinbench import cli
-from twinbench.analysis import reference, study_results, tables
+from twinbench.analysis import study_results, tables
+from twinbench.config.reference import read_reference
 from twinbench.files import written_atomically
 from twinbench.language import Language
 from twinbench.parity import comparing
@@ -27,7 +28,7 @@ def main(arguments: Namespace) -> None:
             arguments.directory, settings, arguments.metrics, arguments.comparisons
         ),
         statistics=inputs.read_statistics(arguments.statistics),
-        reference=reference.read_reference(arguments.reference) if arguments.reference else None,
+        reference=read_reference(arguments.reference) if arguments.reference else None,
         parity=tables.read(arguments.parity, comparing.COLUMNS) if arguments.parity else None,
         audit=tables.read(arguments.audit) if arguments.audit else None,
         figures=sorted(path.stem for path in arguments.figures.glob("*.png")),

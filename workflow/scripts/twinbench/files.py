@@ -1,5 +1,6 @@
 """Files written whole or not at all, and checksums."""
 
+import csv
 import errno
 import glob
 import gzip
@@ -11,6 +12,8 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from twinbench.errors import InputError
 
@@ -27,6 +30,28 @@ _REFUSALS = (
     errno.EPERM,
     errno.EIO,
 )
+
+
+@contextmanager
+def readable(path: Path, advice: str) -> Iterator[None]:
+    """Turn whatever is wrong with the file at `path` into an `InputError` of one line."""
+    try:
+        yield
+    except FileNotFoundError:
+        to_do = advice.removeprefix("delete it and ")
+        raise InputError(f"{path}: no such file; {to_do}") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: a folder instead of a file; {advice}") from None
+    except RecursionError:
+        raise InputError(f"{path}: nested too deeply; {advice}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"])) or "content"
+        raise InputError(f"{path}: {key}: {first['msg']}; {advice}") from None
+    except (ValueError, OSError, NotImplementedError, csv.Error) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the file system's, not Parquet's
+        raise InputError(f"{path}: {' '.join(str(error).split())}; {advice}") from None
 
 
 @contextmanager

@@ -26,8 +26,8 @@ from twinbench.analysis.plotting import (
     write_note,
     write_rows,
 )
-from twinbench.analysis.reference import Reference
 from twinbench.analysis.study_results import StudyResults
+from twinbench.config.reference import Reference
 from twinbench.language import Language, decimals_of
 
 _MOST_CONTRASTS, _MOST_RUNS = 20, 40

@@ -14,7 +14,9 @@ from twinbench.analysis.reading import Provenance
 from twinbench.analysis.results import StudySettings, TrainedModel
 from twinbench.analysis.spread import known_spread
 from twinbench.analysis.statistics import SIGNIFICANCE, Estimate, holm, moderated, score_interval
+from twinbench.config.arguments import flat
 from twinbench.errors import ANEW, InputError
+from twinbench.networks.architectures import ARCHITECTURES
 from twinbench.texts import translatable
 
 # What can differ between two runs, in the order of reports. The last two a setting asks for, but the
@@ -30,6 +32,8 @@ FACTORS = (
 )
 HARDWARE = ("precision", "device")
 _MULTIPLIERS = "learning_rate_multipliers"
+# How pretrained weights are fine-tuned belongs to them, and is not another factor.
+_FINE_TUNING = ("learning_rate", _MULTIPLIERS, "optimiser", "schedule", "head", "frozen")
 # The question of two runs of the same settings: how far apart are they by luck?
 REPETITION = "repetition"
 
@@ -290,19 +294,35 @@ def _factors(a: Run, b: Run) -> list[str]:
         "network": x.model != y.model,
         "protocol": x.settings.get("protocol") != y.settings.get("protocol"),
     }
-    # Fine-tuning needs its own schedule: settings that come with the weights are not another factor.
-    differs["training settings"] = not differs["weights"] and _recipe(x, y) != _recipe(y, x)
+    settings = {name.partition(".")[0] for name in differing_settings(x, y)}
+    differs["training settings"] = bool(settings.difference(_FINE_TUNING * differs["weights"]))
     differs |= {
         name: any(getattr(x, name) != getattr(y, name) for x, y in pairs) for name in HARDWARE
     }
     return [name for name in FACTORS if differs[name]]
 
 
+def differing_settings(a: Provenance, b: Provenance) -> list[str]:
+    """The training settings by which two runs differ, with dotted keys, such as `schedule.shape`."""
+    recipe, other = flat(_recipe(a, b)), flat(_recipe(b, a))
+    names = dict.fromkeys([*recipe, *other])
+    return [name for name in names if recipe.get(name) != other.get(name)]
+
+
 def _recipe(provenance: Provenance, other: Provenance) -> dict[str, Any]:
-    """The settings that are not a factor of their own: of hardware, what was used counts. A multiplier for
-    layers that another network does not have belongs to the network."""
+    """The settings that have an effect and are not a factor of their own: of hardware, what was used counts.
+    A multiplier for layers that another network does not have belongs to the network."""
     own = (*HARDWARE, "protocol")
     found = {name: value for name, value in provenance.settings.items() if name not in own}
+    network = ARCHITECTURES.get(provenance.model)
+    if network and provenance.model == other.model:
+        found["input_size"] = found.get("input_size") or network.input_size
+    if not found.get("progressive_resizing", {}).get("epochs"):
+        found.pop("progressive_resizing", None)
+    if not found.get("reduce_on_plateau", {}).get("patience"):
+        found.pop("reduce_on_plateau", None)
+    if not found.get("head", {}).get("epochs"):
+        found["head"] = {**found.get("head", {}), "learning_rate": None}
     if provenance.model != other.model:
         multipliers = found.get(_MULTIPLIERS, {})
         found[_MULTIPLIERS] = {

@@ -17,9 +17,9 @@ from twinbench.analysis.prediction_figures import (
     picture_rows,
     reliability,
 )
-from twinbench.analysis.reference import Reference
 from twinbench.analysis.study_results import StudyResults
 from twinbench.analysis.training_figures import accuracy_time, learning_curves
+from twinbench.config.reference import Reference
 from twinbench.data.splits import Split
 from twinbench.language import Language
 

@@ -98,7 +98,9 @@ def question(results: StudyResults, factor: str, say: Language) -> str:
     if factor == "framework" and len(frameworks) == 2:
         a, b = map(say.framework, frameworks)
         return say("{a} or {b}?", a=a, b=b)
-    if factor == "weights" and all(each.weights.source != "none" for each in found):
+    planned = [pair for pair in results.compared if pair.planned and pair.question == factor]
+    scratch = any(each.weights.source == "none" for each in found)
+    if factor == "weights" and not (scratch and all(_gain(results, pair) for pair in planned)):
         return say("Which initial weights?")
     return say(QUESTIONS[factor])
 

@@ -3,8 +3,6 @@
 import csv
 import io
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,10 +11,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, PositiveInt
 
 from twinbench.data.archive import CIFAR10_CLASSES
-from twinbench.errors import InputError
+from twinbench.files import readable
 
 HISTORY_COLUMNS = (
     "epoch",
@@ -147,28 +145,6 @@ class Predictions:
     @property
     def finite(self) -> bool:
         return bool(np.isfinite(self.logits).all())
-
-
-@contextmanager
-def readable(path: Path, advice: str) -> Iterator[None]:
-    """Turn whatever is wrong with the file at `path` into an `InputError` of one line."""
-    try:
-        yield
-    except FileNotFoundError:
-        to_do = advice.removeprefix("delete it and ")
-        raise InputError(f"{path}: no such file; {to_do}") from None
-    except IsADirectoryError:
-        raise InputError(f"{path}: a folder instead of a file; {advice}") from None
-    except RecursionError:
-        raise InputError(f"{path}: nested too deeply; {advice}") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"])) or "content"
-        raise InputError(f"{path}: {key}: {first['msg']}; {advice}") from None
-    except (ValueError, OSError, NotImplementedError, csv.Error) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # the file system's, not Parquet's
-        raise InputError(f"{path}: {' '.join(str(error).split())}; {advice}") from None
 
 
 def read_provenance(path: Path) -> Provenance:

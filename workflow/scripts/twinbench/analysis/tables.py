@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from twinbench.analysis.reading import check_rows, readable
+from twinbench.analysis.reading import check_rows
 from twinbench.errors import ANEW
-from twinbench.files import written_atomically
+from twinbench.files import readable, written_atomically
 
 
 def write(table: pd.DataFrame, path: Path) -> None:

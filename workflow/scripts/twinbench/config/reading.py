@@ -55,8 +55,19 @@ def read(raw: Any) -> Config:
 
 
 def values_beside(merged: dict[str, Any], files: Iterable[Path]) -> dict[str, Any]:
-    """What of the merged config comes from none of the files, but from the command line."""
-    return _difference(merged, merged_files(files))
+    """What of the merged config comes from none of the files, but from the command line, or from a workflow
+    that uses this one as a module; null for a run that the files alone have."""
+    known = merged_files(files)
+    found = _difference(merged, known)
+    removed = known.get("runs", {}).keys() - merged.get("runs", {}).keys()
+    if removed:
+        found["runs"] = found.get("runs", {}) | dict.fromkeys(sorted(removed))
+    return found
+
+
+def belongs_here(file: Path) -> bool:
+    """Whether a config file has no other keys than this workflow's: not one of a workflow that uses it."""
+    return _content(file).keys() <= Config.model_fields.keys()
 
 
 def merged_files(files: Iterable[Path]) -> dict[str, Any]:
@@ -68,6 +79,7 @@ def merged_files(files: Iterable[Path]) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for file in files:
         content = _content(file)
+        _check_removed(file, content.get("runs"), merged.get("runs"))
         for keys in _emptied(merged, content):
             raise InputError(
                 f"{file}: {_path(keys)}an empty mapping removes nothing, since mappings are merged key by "
@@ -75,6 +87,17 @@ def merged_files(files: Iterable[Path]) -> dict[str, Any]:
             )
         _merge(merged, content)
     return merged
+
+
+def _check_removed(file: Path, runs: Any, known: Any) -> None:
+    """Refuse to remove a run that there is not, if its name is like that of another."""
+    if isinstance(runs, dict) and isinstance(known, dict):
+        for name, run in runs.items():
+            others = known.keys() - runs.keys()
+            if run is None and name not in known and (hint := suggestion(str(name), others)):
+                raise InputError(
+                    f"{file}: runs.{name}: there is no run of this name to remove{hint}"
+                )
 
 
 def _content(file: Path) -> dict[str, Any]:

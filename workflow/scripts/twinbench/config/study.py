@@ -13,10 +13,11 @@ from typing import Any
 from twinbench.config.messages import shown, suggestion
 from twinbench.config.models import OFFICIAL_ARCHIVE, PublishedFile, Run
 from twinbench.config.reading import check_file, merged_files, read
+from twinbench.config.reference import read_reference
 from twinbench.config.training import Training
 from twinbench.errors import InputError
 from twinbench.files import checksum
-from twinbench.networks.architectures import ARCHITECTURES, Architecture
+from twinbench.networks.architectures import ARCHITECTURES, HEAD, Architecture
 
 KEYWORDS = ("none", "imagenet", "synthetic")
 # What a run has besides the training settings that it overrides.
@@ -28,6 +29,7 @@ BACKENDS = sorted(
 # Each has a file in envs/ and a container image.
 ENVIRONMENTS = [*BACKENDS, "analysis"]
 RESULTS = "results"
+_FOLDERS = ("data", "weights", "logs", "bench")  # in RESULTS, of no study
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,10 @@ class Study:
         merged_files(files)  # which refuses what merging would hide
         self.config = read(raw)
         self.name = self.config.study
+        if self.name in _FOLDERS:
+            raise InputError(
+                f"config: study: results/{self.name}/ is for all studies; give the study another name"
+            )
         self.seeds = self.config.seeds
         self.runs = list(self.config.runs)
         self._check_files()
@@ -221,6 +227,9 @@ class Study:
             )
         if reference:
             _check_braces("config: report.reference", reference)
+            read_reference(
+                Path(reference)
+            )  # a mistake in it is not to be found after the trainings
 
     def _check_multipliers(self) -> None:
         """A run ignores those of no layer of its network; one of no network's layer is a mistake."""
@@ -240,6 +249,11 @@ class Study:
         training = self.training(run)
         _check_input_size(f"{key}.input_size", training.input_size, network)
         _check_resizing(f"{key}.progressive_resizing", training, network)
+        if training.head.epochs and any(HEAD.startswith(prefix) for prefix in training.frozen):
+            raise InputError(
+                f"{key}.frozen: the head is frozen, but trained for {training.head.epochs} epochs "
+                "(head.epochs); set head.epochs: 0, or do not freeze it"
+            )
         for name in ("frozen", "learning_rate_multipliers"):
             for prefix in getattr(training, name):
                 if not _names_a_layer(prefix, network):

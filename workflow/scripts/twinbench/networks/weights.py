@@ -34,8 +34,8 @@ def write(path: Path, weights: Weights) -> None:
 def advice(architecture: Architecture) -> str:
     """What to do about a library's file that does not have the network's weights."""
     return (
-        f"give weights of {architecture.title}, or, if the file lies under results/, delete it and "
-        "start again: it will be recreated"
+        f"give weights of {architecture.title}, or, if the file lies under results/weights/, delete it "
+        "and start again: it will be recreated"
     )
 
 

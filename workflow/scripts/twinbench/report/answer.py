@@ -4,7 +4,7 @@ import re
 from collections import Counter
 
 from twinbench.analysis import naming
-from twinbench.analysis.comparisons import Comparison
+from twinbench.analysis.comparisons import HARDWARE, Comparison
 from twinbench.language import Language
 from twinbench.report.blocks import Badge
 from twinbench.report.evidence import Evidence
@@ -14,11 +14,11 @@ _MOST_SIDES = 3  # that are named in one sentence
 
 
 def answer(evidence: Evidence) -> list[str]:
-    """A sentence or two for each question, in at most `MOST_WORDS` words, the least important left out."""
+    """A sentence or two for each question; the highest accuracy only where `MOST_WORDS` leave room."""
     say = evidence.say
     found = [*_failures(evidence), *_questions(evidence), *_highest_accuracy(evidence)]
-    while len(found) > 1 and sum(len(text.split()) for text in found) > MOST_WORDS:
-        found.pop(-2 if len(found) > 2 else -1)
+    if len(found) > 1 and sum(len(text.split()) for text in found) > MOST_WORDS:
+        found.pop()
     # The unit is written out where it is met first.
     for place, text in enumerate(found):
         if met := re.search(rf"(\S+) {say('pp')}", text):
@@ -36,7 +36,9 @@ def _questions(evidence: Evidence) -> list[str]:
     asked = [
         factor
         for factor in naming.QUESTIONS
-        if factor in planned or (factor in ("weights", "framework") and _varies(evidence, factor))
+        if factor in planned
+        or _only_by_hardware(evidence, factor)
+        or (factor in ("weights", "framework") and _varies(evidence, factor))
     ]
     return [
         f"**{naming.question(evidence.results, factor, evidence.say)}** "
@@ -58,9 +60,21 @@ def _varies(evidence: Evidence, factor: str) -> bool:
     return len({naming.fact(results, run, factor, say) for run in evidence.labels}) > 1
 
 
+def _only_by_hardware(evidence: Evidence, factor: str) -> bool:
+    """Whether the trainings of two runs that differ in this alone ran on different hardware."""
+    others = [
+        set(pair.factors.split(", ")) - {factor}
+        for pair in evidence.unplanned
+        if factor not in HARDWARE and factor in pair.factors.split(", ")
+    ]
+    return any(factors <= set(HARDWARE) for factors in others)
+
+
 def _not_answered(evidence: Evidence, factor: str) -> str:
     """Why: no two runs differ in this alone."""
     say = evidence.say
+    if _only_by_hardware(evidence, factor):
+        return say("Not answered: such trainings ran on different hardware.")
     pairs = [pair for pair in evidence.unplanned if factor in pair.factors.split(", ")]
     others = [set(pair.factors.split(", ")) - {factor} for pair in pairs]
     always = set.intersection(*others) if others else set()
@@ -192,11 +206,17 @@ def _highest_accuracy(evidence: Evidence) -> list[str]:
 
 
 def _description(evidence: Evidence, run: str) -> str:
-    """A run without its name: `AlexNet in PyTorch (from scratch)`."""
-    network, weights, framework = (
-        naming.fact(evidence.results, run, factor, evidence.say)
-        for factor in ("network", "weights", "framework")
-    )
+    """A run without its name, `AlexNet in PyTorch (from scratch)`, unless several runs are that."""
+    words = {
+        each: tuple(
+            naming.fact(evidence.results, each, factor, evidence.say)
+            for factor in ("network", "weights", "framework")
+        )
+        for each in evidence.labels
+    }
+    if list(words.values()).count(words[run]) > 1:
+        return run
+    network, weights, framework = words[run]
     return evidence.say(
         "{network} in {framework} ({weights})",
         network=network,

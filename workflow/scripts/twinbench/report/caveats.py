@@ -66,6 +66,18 @@ def _comparability(evidence: Evidence) -> _Caveats:
             steps=FEWEST_STEPS,
         )
         yield "hardly trained", text
+    head_alone = [
+        run
+        for run in evidence.results.sound
+        if evidence.provenance[run].settings.get("head", {}).get("epochs", 0)
+        >= evidence.provenance[run].epochs_run
+    ]
+    if head_alone:
+        text = say(
+            "The head alone was trained ({runs}): head.epochs leaves no epoch for the other layers.",
+            runs=", ".join(head_alone),
+        )
+        yield "head alone", text
     if runs := evidence.results.collapsed:
         text = say("Collapsed: {runs}. They are not compared with others.", runs=", ".join(runs))
         yield "collapsed", text

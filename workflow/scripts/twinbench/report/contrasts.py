@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.special import stdtrit
 
-from twinbench.analysis.comparisons import Comparison, differences
+from twinbench.analysis.comparisons import Comparison, differences, differing_settings
 from twinbench.analysis.defaults import Gap
 from twinbench.analysis.naming import ContrastName, network, weights
 from twinbench.analysis.spread import measured_spread
@@ -56,10 +56,30 @@ def contrasts(evidence: Evidence) -> list[Block]:
     return [
         Text(explained),
         table,
+        *_settings(evidence),
         *left_out,
         *_details(evidence),
         *_unplanned(evidence),
     ]
+
+
+def _settings(evidence: Evidence) -> list[Block]:
+    """By which training settings the runs of a contrast differ: several of them count as one thing."""
+    say = evidence.say
+    found = {
+        name: differing_settings(evidence.provenance[pair.run_a], evidence.provenance[pair.run_b])
+        for name, pair in evidence.contrasts.items()
+    }
+    lines = [
+        say(
+            "{contrast}: trained with different {settings}.",
+            contrast=str(name),
+            settings=say.listed(keys),
+        )
+        for name, settings in found.items()
+        if (keys := [f"`{key}`" for key in settings])
+    ]
+    return [Bullets(lines[:_MOST_SHOWN])] if lines else []
 
 
 def _left_out(evidence: Evidence) -> list[Block]:

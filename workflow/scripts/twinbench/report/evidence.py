@@ -10,8 +10,8 @@ from twinbench.analysis.comparisons import FACTORS, REPETITION, Comparison
 from twinbench.analysis.defaults import Gap
 from twinbench.analysis.naming import ContrastName
 from twinbench.analysis.reading import Dataset, Provenance
-from twinbench.analysis.reference import Reference
 from twinbench.analysis.study_results import StudyResults
+from twinbench.config.reference import Reference
 from twinbench.language import Language
 from twinbench.parity import audit, comparing
 from twinbench.parity.comparing import Finding

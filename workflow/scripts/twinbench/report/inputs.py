@@ -7,9 +7,10 @@ from typing import Any, Literal
 from pydantic import Field
 
 from twinbench.analysis.comparisons import ComparisonSettings
-from twinbench.analysis.reading import Record, readable
+from twinbench.analysis.reading import Record
 from twinbench.config.base import Settings
 from twinbench.errors import ANEW
+from twinbench.files import readable
 
 
 class ReportSettings(ComparisonSettings):

@@ -6,7 +6,7 @@ import pandas as pd
 from twinbench.analysis import naming
 from twinbench.report.blocks import Block, Bullets, Cell, Table, Text
 from twinbench.report.evidence import Evidence
-from twinbench.training.recorded import DIAGNOSES
+from twinbench.training.recorded import DEAD, DIAGNOSES
 
 _MUCH_SLOWER = 1.1  # times
 
@@ -173,7 +173,8 @@ def collapses(evidence: Evidence) -> list[Block]:
     ]
     if rest := len(stuck) - len(found):
         found.append(say("and {count} more trainings", count=rest))
-    return [Bullets(found), *explanation(evidence)]
+    dead = any(DEAD in (model.provenance.diagnosis or "") for model in stuck)
+    return [Bullets(found), *(explanation(evidence) if dead else [])]
 
 
 def explanation(evidence: Evidence) -> list[Block]:

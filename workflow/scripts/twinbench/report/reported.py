@@ -5,11 +5,13 @@ from scipy import special
 
 from twinbench.analysis.comparisons import Comparison
 from twinbench.analysis.metrics import wilson_interval
-from twinbench.analysis.reference import Reference, ReportedRun
 from twinbench.analysis.spread import PUBLISHED
+from twinbench.config.reference import Reference, ReportedRun
 from twinbench.report.blocks import Block, Bullets, Cell, Row, Table, Text
 from twinbench.report.evidence import Evidence
 from twinbench.report.outcomes import accuracy
+
+_LOSS_OF_GUESSING = 0.05  # nats from ln(classes)
 
 
 def reported(evidence: Evidence) -> list[Block]:
@@ -60,7 +62,7 @@ def _row(evidence: Evidence, reference: Reference, run: str, there: ReportedRun)
         Cell(say.estimate(there.test_accuracy, low, high), 100 * there.test_accuracy),
         accuracy(evidence, run),
         Cell(say.points(gap), 100 * gap),
-        Cell(f"{say.duration(there.seconds_per_epoch)}, {say.duration(seconds)}", seconds),
+        Cell(", ".join(map(say.duration, (there.seconds_per_epoch or np.nan, seconds))), seconds),
     ]
 
 
@@ -85,7 +87,7 @@ def _other_study(
                 there=reference.dataset,
             )
         )
-    elif not evidence.settings.official_archive:
+    elif reference.dataset == "cifar10" and not evidence.settings.official_archive:
         found.append(
             say(
                 "**The archive is not the official one**: if its images are not CIFAR-10's, accuracies "
@@ -164,6 +166,8 @@ def _at_chance(evidence: Evidence, reference: Reference, both: dict[str, Reporte
         )
         for run, there in both.items()
         if _guessed(evidence, reference, there)
+        and there.train_loss is not None
+        and abs(there.train_loss - np.log(classes)) < _LOSS_OF_GUESSING
     ]
 
 

@@ -21,7 +21,7 @@ from twinbench.networks.weights import IMAGENET_CLASSES, Weights, advice, check
 
 _SAVE_STATE = (
     "save the state dict alone, torch.save(model.state_dict(), path), or, if the file lies under "
-    "results/, delete it and start again: it will be recreated"
+    "results/weights/, delete it and start again: it will be recreated"
 )
 
 

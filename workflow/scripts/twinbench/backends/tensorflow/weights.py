@@ -41,7 +41,7 @@ def read_published(path: Path, architecture: Architecture) -> Weights:
         reason = str(error).partition("\n")[0]
         raise InputError(
             f"{path}: not readable as HDF5 or .keras ({reason}); give a file of model.save_weights, or, "
-            "if the file lies under results/, delete it and start again: it will be recreated"
+            "if the file lies under results/weights/, delete it and start again: it will be recreated"
         ) from None
     return check(weights, architecture, path, what_to_do)
 
