@@ -310,7 +310,8 @@ def _check_weights(key: str, run: Run, network: Architecture) -> None:
         pretrained = [name for name, each in ARCHITECTURES.items() if each.published]
         raise InputError(
             f"{key}: no pretrained weights exist for {network.name}; "
-            f"set weights: none, or model: {' or '.join(pretrained)}"
+            f"set weights: none, or model: {' or '.join(pretrained)}, or name a file in the network's "
+            "table (docs/extending.md)"
         )
 
 
