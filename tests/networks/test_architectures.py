@@ -34,6 +34,8 @@ def network(*layers, size: int = 32) -> Architecture:
         ((CONVOLUTION, Convolution("conv1_relu", 8, 3), FLATTEN), "'conv1_relu' cannot be"),
         ((MaxPooling("pool1", 2, 0), FLATTEN), "stride of pool1 is 0"),
         ((FLATTEN, Dense("dense1", 0)), "units of dense1 is 0"),
+        ((Convolution("conv1", 8, 3, padding="same"), FLATTEN), "padding of conv1 is 'same'"),
+        ((Convolution("conv1", 8, (3, 3)), FLATTEN), "kernel_size of conv1 is .*whole number"),
         ((Convolution("conv1", 8, 33), FLATTEN), "the output of conv1 is empty"),
         ((*(MaxPooling(f"pool{n}", 2, 2) for n in range(6)), FLATTEN), "the output of pool5 is"),
     ],

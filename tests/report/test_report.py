@@ -540,6 +540,14 @@ def test_the_command_to_repeat_it_names_the_commit_if_it_is_one(tmp_path):
     assert "git checkout" not in block.text
 
 
+@pytest.mark.parametrize(("largest", "uneven"), [(10, False), (14, False), (40, True)])
+def test_classes_of_unequal_size_are_a_caveat(tmp_path, largest, uneven):
+    found = evidence(FakeStudy(tmp_path, TWINS, images=100))
+    labels = np.concatenate([np.zeros(largest, int), np.resize(np.arange(1, 10), 100 - largest)])
+    caveats = applying(replace(found, results=replace(found.results, labels=labels)))
+    assert ("airplane" in caveats.get("unequal classes", "")) == uneven
+
+
 @pytest.mark.parametrize(("epochs", "alone"), [(7, False), (8, True), (9, True)])
 def test_a_head_that_was_trained_alone_in_every_epoch_is_a_caveat(tmp_path, epochs, alone):
     tuned = replace(PRETRAINED, settings={**SETTINGS, "head": {"epochs": epochs}})

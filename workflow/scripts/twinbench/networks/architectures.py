@@ -148,10 +148,10 @@ def _problem(layers: tuple[Layer, ...], input_size: int) -> str | None:
                 f"none of them {HEAD}, ..._relu or ..._normalisation"
             )
     for layer in layers:
-        numbers = {key: value for key, value in vars(layer).items() if isinstance(value, int)}
-        for key, value in numbers.items():
-            if value < (0 if key == "padding" else 1):
-                return f"{key} of {layer.name} is {value}"
+        for key, value in vars(layer).items():
+            least = 0 if key == "padding" else 1
+            if key != "name" and (not isinstance(value, int) or value < least):
+                return f"{key} of {layer.name} is {value!r}, not a whole number from {least} on"
     if input_size < _SMALLEST_IMAGE:
         return f"its input_size is below {_SMALLEST_IMAGE} pixels"
     # Images before it, features behind it.

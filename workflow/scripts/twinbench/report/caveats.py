@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from twinbench.analysis.spread import FEWEST_STEPS, steps
 from twinbench.report.blocks import Block, Bullets
 from twinbench.report.evidence import Evidence
 from twinbench.training.recorded import CONDITIONS
 
+_UNEVEN = 1.5  # times the mean size of a class
 _Caveats = Iterator[tuple[str, str]]  # what it is about, and what to say
 
 
@@ -40,6 +43,15 @@ def _inputs(evidence: Evidence) -> _Caveats:
             limit=say.whole(limit),
         )
         yield "fewer images", text
+    names, counts = evidence.results.class_names, np.bincount(evidence.results.labels)
+    if counts.max() > _UNEVEN * evidence.images / len(names):
+        text = say(
+            "The classes are of unequal size: {name} as the answer to every image would be right for "
+            "{fraction} of them. The metric macro_f1 weighs all classes alike.",
+            name=say(names[counts.argmax()]),
+            fraction=say.percent(counts.max() / evidence.images),
+        )
+        yield "unequal classes", text
 
 
 def _seeds(evidence: Evidence) -> _Caveats:
