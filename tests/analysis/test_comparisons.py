@@ -13,6 +13,7 @@ from twinbench.networks.architectures import ARCHITECTURES
 
 A, B = FakeRun(noise=1), FakeRun("tensorflow", noise=2)
 SHORTER = {**SETTINGS, "epochs": 6}
+HEAD = {"epochs": 0, "learning_rate": 0.001, "initialisation": "auto"}
 TUNED = {**SETTINGS, "learning_rate": 0.0001, "head": {"epochs": 1}, "frozen": ["conv1"]}
 NATIVE = {**SETTINGS, "protocol": "native"}
 TESTS = ("p_value", "p_holm", "equivalence_p", "equivalence_p_holm", "same_direction")
@@ -248,14 +249,15 @@ def test_multipliers_of_layers_of_one_network_alone_are_part_of_it(tmp_path, mul
 @pytest.mark.parametrize(
     "settings",
     [
-        {"head": {"epochs": 0, "learning_rate": 0.5}},
+        {"head": {"epochs": 0, "learning_rate": 0.5, "initialisation": "random"}},
+        {"learning_rate_multipliers": {}},
         {"progressive_resizing": {"epochs": 0, "input_size": 48}},
         {"reduce_on_plateau": {"patience": None, "factor": 0.1}},
         {"input_size": ARCHITECTURES["alexnet"].input_size},
     ],
 )
 def test_settings_without_effect_are_no_difference(tmp_path, settings):
-    full = {**SETTINGS, "input_size": None, "head": {"epochs": 0, "learning_rate": 0.001}}
+    full = {**SETTINGS, "input_size": None, "head": HEAD}
     full |= {"progressive_resizing": {"epochs": 0, "input_size": 32}}
     full |= {"reduce_on_plateau": {"patience": None, "factor": 0.5}}
     runs = replace(A, settings=full), replace(A, noise=3, settings=full | settings)
@@ -267,3 +269,18 @@ def test_the_settings_that_differ_are_named(tmp_path):
     models = FakeStudy(tmp_path, {"a": A, "b": other}).models
     found = comparisons.differing_settings(*(model.provenance for model in models))
     assert found == ["epochs", "head.learning_rate", "head.epochs"]
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "planned"),
+    [(None, None, True), (128, 128, True), (128, 32, False), (None, 128, True), (128, None, False)],
+)
+def test_the_size_of_images_is_a_factor_unless_it_is_the_networks_own(
+    tmp_path, own, other, planned
+):
+    """AlexNet has 128 pixels by itself, VGG16 32."""
+    runs = (
+        replace(A, model=model, settings=SETTINGS | {"input_size": size}, noise=size or 3)
+        for model, size in (("alexnet", own), ("vgg16", other))
+    )
+    assert compare_two(tmp_path, *runs).planned == planned

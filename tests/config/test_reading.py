@@ -432,10 +432,9 @@ def test_a_run_that_is_not_there_cannot_be_removed_by_a_misspelt_name(tmp_path):
         merged_files([ROOT / "config" / "config.yaml", path])
 
 
-def test_what_files_lack_and_what_they_alone_have_is_given_beside_them(tmp_path):
+def test_what_comes_from_no_file_is_given_beside_them(tmp_path):
     path = tmp_path / "config.yaml"
     path.write_text("study: a\ntraining: {epochs: 3, dropout: 0.1}\nruns: {a: {}, b: {}}")
     merged = {"study": "x", "training": {"epochs": 3, "dropout": 0.2}, "runs": {"a": {}}}
-    expected = {"study": "x", "training": {"dropout": 0.2}, "runs": {"b": None}}
-    assert values_beside(merged, [path]) == expected
+    assert values_beside(merged, [path]) == {"study": "x", "training": {"dropout": 0.2}}
     assert values_beside(merged_files([path]), [path]) == {}

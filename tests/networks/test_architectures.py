@@ -45,9 +45,10 @@ def test_a_table_that_makes_no_network_is_refused(layers, problem):
         network(*layers)
 
 
-def test_images_of_fewer_than_32_pixels_are_refused():
-    with pytest.raises(InputError, match="below 32 pixels"):
-        network(CONVOLUTION, FLATTEN, size=16)
+@pytest.mark.parametrize("size", [16, "32", None])
+def test_images_of_fewer_than_32_pixels_are_refused(size):
+    with pytest.raises(InputError, match="input_size is no number of pixels from 32 on"):
+        network(CONVOLUTION, FLATTEN, size=size)
 
 
 def test_the_smallest_images_follow_from_the_table():

@@ -164,14 +164,17 @@ def test_pretrained_networks_without_a_control_are_no_collapse(tmp_path):
     )
 
 
+@pytest.mark.parametrize("changes", [{"device": "NVIDIA A100"}, {"precision": "bfloat16"}])
 @pytest.mark.parametrize("settings", [SETTINGS, {**SETTINGS, "learning_rate": 0.1}])
-def test_a_question_that_other_hardware_hides_is_not_answered_for_that_reason(tmp_path, settings):
+def test_a_question_that_other_hardware_hides_is_not_answered_for_that_reason(
+    tmp_path, settings, changes
+):
     fake = FakeStudy(tmp_path, {"a": FakeRun(), "b": FakeRun("tensorflow")}, images=200)
     if settings != SETTINGS:
         fake = FakeStudy(tmp_path, {"a": FakeRun(), "b": FakeRun(settings=settings)}, images=200)
-    fake.edit_provenance("b", device="NVIDIA A100")
+    fake.edit_provenance("b", **changes)
     first, *_ = answer.answer(evidence(fake))
-    assert first.endswith("** Not answered: such trainings ran on different hardware.")
+    assert first.endswith("** Not answered: such trainings differ in device or precision, too.")
 
 
 def test_runs_that_are_alike_are_called_by_their_names(tmp_path):
@@ -500,6 +503,15 @@ def test_results_reported_of_own_images_are_compared(tmp_path):
     reference = read_reference(REFERENCE).model_copy(update={"dataset": "own"})
     found = evidence(fake, settings={"official_archive": False}, reference=reference)
     assert "cannot be compared" not in words(reported.reported(found))
+
+
+def test_the_command_to_repeat_it_says_where_the_config_is_another_one(tmp_path):
+    fake = FakeStudy(tmp_path, TWINS, images=100)
+    here, there = (
+        words(repeat.repeat(evidence(fake, given=Given(elsewhere=elsewhere))))
+        for elsewhere in (False, True)
+    )
+    assert "this study's config" in there and "this study's config" not in here
 
 
 def test_a_paper_that_reports_accuracies_alone_is_enough(tmp_path):

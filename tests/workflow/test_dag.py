@@ -114,4 +114,8 @@ def test_the_report_gets_what_the_command_line_adds_to_the_config(workplace, pla
     values = "{limit: 50}"
     _, output = plan(workplace, "-n", "-p", "--config", f"dataset={values}", overlay=TINY)
     (given,) = re.findall(r"write_report.py '--given=(.*?)' ", output)
-    assert json.loads(given) == {"files": ["overlay.yaml"], "values": {"dataset": {"limit": "50"}}}
+    assert json.loads(given) == {
+        "files": ["overlay.yaml"],
+        "values": {"dataset": {"limit": "50"}},
+        "elsewhere": False,
+    }

@@ -30,7 +30,7 @@ def workflow_folder():
 def inside(path):
     """The path, relative if inside the working directory, though it may be reached through a link."""
     folder, path = Path.cwd(), Path(path)
-    for each in (path, path.resolve()):
+    for each in (folder / path, path.resolve()):
         if each.is_relative_to(folder):
             return str(each.relative_to(folder))
     return str(path)
@@ -81,13 +81,15 @@ configfile: CONFIG
 FILES = [Path(path) for path in workflow.configfiles]
 FILES.sort(key=lambda path: inside(path) != CONFIG)
 STUDY = checked(Study, config, FILES)
-# How the study was asked for, besides the workflow's own config/config.yaml, which is another one than this
-# study's where the workflow is a module or runs in another folder.
-OVERLAYS = [path for path in FILES if inside(path) != CONFIG and belongs_here(path)]
+# How the study was asked for, besides config/config.yaml. As a module, or in another folder than the clone's, it has
+# a config of its own. Files with other keys are those of a workflow that uses this one as a module.
+OWN_FILES = [path for path in FILES if belongs_here(path)]
 GIVEN = json.dumps(
     {
-        "files": [inside(path) for path in OVERLAYS],
-        "values": values_beside(config, [WORKFLOW.parent / CONFIG, *OVERLAYS]),
+        "files": [inside(path) for path in OWN_FILES if inside(path) != CONFIG],
+        "values": values_beside(config, FILES) if OWN_FILES else {},
+        "elsewhere": not OWN_FILES
+        or Path(CONFIG).resolve() != (WORKFLOW.parent / CONFIG).resolve(),
     }
 )
 
@@ -138,7 +140,7 @@ if MEMORY and MEMORY < TRAINING_MEMORY:
 
 
 def scaled(amount):
-    """Memory or time of a job: as much again with each retry."""
+    """Memory or time of a job that starts over: as much again with each retry."""
     return lambda wildcards, attempt: amount * attempt
 
 

@@ -162,7 +162,7 @@ def accuracy(
     reported = _reported(results, reference, shown)
     low, high = _range(results, shown, list(reported.values()))
     edge = low - 0.06 * (high - low)
-    chance = np.bincount(results.labels).max() / len(results.labels)  # by the same answer always
+    chance = results.chance
     if edge < chance:
         ax.axvline(chance, color=GREY, linewidth=1, linestyle=(0, (2, 2)), zorder=1)
         ax.annotate(

@@ -314,20 +314,24 @@ def _recipe(provenance: Provenance, other: Provenance) -> dict[str, Any]:
     A multiplier for layers that another network does not have belongs to the network."""
     own = (*HARDWARE, "protocol")
     found = {name: value for name, value in provenance.settings.items() if name not in own}
-    network = ARCHITECTURES.get(provenance.model)
-    if network and provenance.model == other.model:
-        found["input_size"] = found.get("input_size") or network.input_size
     if not found.get("progressive_resizing", {}).get("epochs"):
         found.pop("progressive_resizing", None)
     if not found.get("reduce_on_plateau", {}).get("patience"):
         found.pop("reduce_on_plateau", None)
-    if not found.get("head", {}).get("epochs"):
-        found["head"] = {**found.get("head", {}), "learning_rate": None}
-    if provenance.model != other.model:
-        multipliers = found.get(_MULTIPLIERS, {})
-        found[_MULTIPLIERS] = {
-            prefix: value
-            for prefix, value in multipliers.items()
-            if any(layer.startswith(prefix) for layer in other.layers)
-        }
-    return found
+    head = dict(found.get("head", {}))
+    if not head.get("epochs"):
+        found["head"] = head | {"learning_rate": None}
+        if head.get("initialisation") == "auto":
+            found["head"]["initialisation"] = "random"
+    # The size that a network has by itself belongs to it.
+    sizes = [each.settings.get("input_size") for each in (provenance, other)]
+    network = ARCHITECTURES.get(provenance.model)
+    if network and (any(sizes) or provenance.model == other.model):
+        found["input_size"] = sizes[0] or network.input_size
+    multipliers = {
+        prefix: value
+        for prefix, value in found.pop(_MULTIPLIERS, {}).items()
+        if provenance.model == other.model
+        or any(layer.startswith(prefix) for layer in other.layers)
+    }
+    return found | ({_MULTIPLIERS: multipliers} if multipliers else {})

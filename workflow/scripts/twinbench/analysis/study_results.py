@@ -43,6 +43,11 @@ class StudyResults:
         return results.first_models(self.models)
 
     @property
+    def chance(self) -> float:
+        """The best accuracy of one answer to every image: the largest class's fraction of the images."""
+        return float(np.bincount(self.labels).max() / len(self.labels))
+
+    @property
     def seeds(self) -> list[int]:
         return list(dict.fromkeys(model.seed for model in self.models))
 

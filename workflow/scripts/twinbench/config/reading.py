@@ -55,14 +55,8 @@ def read(raw: Any) -> Config:
 
 
 def values_beside(merged: dict[str, Any], files: Iterable[Path]) -> dict[str, Any]:
-    """What of the merged config comes from none of the files, but from the command line, or from a workflow
-    that uses this one as a module; null for a run that the files alone have."""
-    known = merged_files(files)
-    found = _difference(merged, known)
-    removed = known.get("runs", {}).keys() - merged.get("runs", {}).keys()
-    if removed:
-        found["runs"] = found.get("runs", {}) | dict.fromkeys(sorted(removed))
-    return found
+    """What of the merged config comes from none of the files, but from the command line."""
+    return _difference(merged, merged_files(files))
 
 
 def belongs_here(file: Path) -> bool:

@@ -227,9 +227,14 @@ class Study:
             )
         if reference:
             _check_braces("config: report.reference", reference)
-            read_reference(
-                Path(reference)
-            )  # a mistake in it is not to be found after the trainings
+            # Read now, since a mistake in it is not to be found after the trainings.
+            try:
+                read_reference(Path(reference))
+            except OSError as error:
+                raise InputError(
+                    f"config: report.reference: {shown(reference)} cannot be read ({error.strerror}); "
+                    "correct the path, or set the permissions"
+                ) from None
 
     def _check_multipliers(self) -> None:
         """A run ignores those of no layer of its network; one of no network's layer is a mistake."""

@@ -150,10 +150,10 @@ def _problem(layers: tuple[Layer, ...], input_size: int) -> str | None:
     for layer in layers:
         for key, value in vars(layer).items():
             least = 0 if key == "padding" else 1
-            if key != "name" and (not isinstance(value, int) or value < least):
+            if key != "name" and (type(value) is not int or value < least):
                 return f"{key} of {layer.name} is {value!r}, not a whole number from {least} on"
-    if input_size < _SMALLEST_IMAGE:
-        return f"its input_size is below {_SMALLEST_IMAGE} pixels"
+    if type(input_size) is not int or input_size < _SMALLEST_IMAGE:
+        return f"its input_size is no number of pixels from {_SMALLEST_IMAGE} on"
     # Images before it, features behind it.
     kinds = [
         isinstance(layer, Dropout | Dense) for layer in layers if not isinstance(layer, Flatten)

@@ -16,9 +16,9 @@ _MOST_SIDES = 3  # that are named in one sentence
 def answer(evidence: Evidence) -> list[str]:
     """A sentence or two for each question; the highest accuracy only where `MOST_WORDS` leave room."""
     say = evidence.say
-    found = [*_failures(evidence), *_questions(evidence), *_highest_accuracy(evidence)]
-    if len(found) > 1 and sum(len(text.split()) for text in found) > MOST_WORDS:
-        found.pop()
+    found, best = [*_failures(evidence), *_questions(evidence)], _highest_accuracy(evidence)
+    if not found or sum(len(text.split()) for text in [*found, *best]) <= MOST_WORDS:
+        found += best
     # The unit is written out where it is met first.
     for place, text in enumerate(found):
         if met := re.search(rf"(\S+) {say('pp')}", text):
@@ -61,7 +61,7 @@ def _varies(evidence: Evidence, factor: str) -> bool:
 
 
 def _only_by_hardware(evidence: Evidence, factor: str) -> bool:
-    """Whether the trainings of two runs that differ in this alone ran on different hardware."""
+    """Whether two runs differ in this and, besides, in device or precision alone."""
     others = [
         set(pair.factors.split(", ")) - {factor}
         for pair in evidence.unplanned
@@ -74,7 +74,7 @@ def _not_answered(evidence: Evidence, factor: str) -> str:
     """Why: no two runs differ in this alone."""
     say = evidence.say
     if _only_by_hardware(evidence, factor):
-        return say("Not answered: such trainings ran on different hardware.")
+        return say("Not answered: such trainings differ in device or precision, too.")
     pairs = [pair for pair in evidence.unplanned if factor in pair.factors.split(", ")]
     others = [set(pair.factors.split(", ")) - {factor} for pair in pairs]
     always = set.intersection(*others) if others else set()

@@ -43,13 +43,13 @@ def _inputs(evidence: Evidence) -> _Caveats:
             limit=say.whole(limit),
         )
         yield "fewer images", text
-    names, counts = evidence.results.class_names, np.bincount(evidence.results.labels)
-    if counts.max() > _UNEVEN * evidence.images / len(names):
+    names, chance = evidence.results.class_names, evidence.results.chance
+    if chance > _UNEVEN / len(names):
         text = say(
             "The classes are of unequal size: {name} as the answer to every image would be right for "
             "{fraction} of them. The metric macro_f1 weighs all classes alike.",
-            name=say(names[counts.argmax()]),
-            fraction=say.percent(counts.max() / evidence.images),
+            name=say(names[np.bincount(evidence.results.labels).argmax()]),
+            fraction=say.percent(chance),
         )
         yield "unequal classes", text
 

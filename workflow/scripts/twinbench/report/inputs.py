@@ -30,10 +30,12 @@ class ReportSettings(ComparisonSettings):
 
 
 class Given(Settings):
-    """What Snakemake got besides config/config.yaml: config files, and values of the config's keys."""
+    """What Snakemake got besides config/config.yaml: config files, and values of the config's keys. With
+    `elsewhere` the study's config is another one than the clone's."""
 
     files: list[str] = Field(default_factory=list)
     values: dict[str, Any] = Field(default_factory=dict)
+    elsewhere: bool = False
 
 
 class DataStatistics(Record):

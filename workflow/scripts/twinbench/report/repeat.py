@@ -30,7 +30,11 @@ def repeat(evidence: Evidence) -> list[Block]:
     files = [f"[{name}]({name})" for name in names]
     checkout = [f"git checkout {commit}" for commit in commits if commit and len(commits) == 1]
     return [
-        Text(say("In a clone of twinbench:")),
+        Text(
+            say("In a clone of twinbench, with this study's config as config/config.yaml:")
+            if evidence.given.elsewhere
+            else say("In a clone of twinbench:")
+        ),
         blocks.Code("\n".join([*checkout, _INSTALLATION, command(evidence)])),
         Text(
             say(

@@ -148,7 +148,7 @@ def _single_training(
 def _guessed(evidence: Evidence, reference: Reference, there: ReportedRun) -> bool:
     """Whether a reported accuracy is that of guessing."""
     low, high = _interval(reference, there)
-    return low <= 1 / len(evidence.results.class_names) <= high
+    return low <= evidence.results.chance <= high
 
 
 def _at_chance(evidence: Evidence, reference: Reference, both: dict[str, ReportedRun]) -> list[str]:
