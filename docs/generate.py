@@ -82,7 +82,13 @@ def by_precision(framework: str) -> Contrast:
 
 
 H200, ZEN = "NVIDIA H200", "AMD Zen 4, 2 cores"
-SHORT = "3 epochs, 18,000 images"
+SHORT, FULL = "3 epochs, 18,000 images", "10 epochs, 45,000 images"
+DEFAULTS = [
+    by_framework("own defaults", "{}-native"),
+    by_framework("same protocol", "{}-scratch"),
+    by_protocol("pytorch"),
+    by_protocol("tensorflow"),
+]
 SCRATCH_TWINS = by_framework("", "{}-scratch")
 VGG16_PRETRAINED = by_weights("pytorch", "vgg16", "VGG16")
 
@@ -120,7 +126,7 @@ TWINS = Study(
     "PyTorch or TensorFlow, AlexNet from scratch?",
     "twins",
     [SCRATCH_TWINS],
-    "10 epochs, 45,000 images",
+    FULL,
     H200,
     ["results/twins.yaml"],
 )
@@ -133,7 +139,7 @@ VGG16 = Study(
         VGG16_PRETRAINED,
         by_weights("tensorflow", "vgg16", "VGG16"),
     ],
-    "10 epochs, 45,000 images",
+    FULL,
     H200,
     ["unconfounded.yaml", "results/pretrained-vgg16.yaml"],
 )
@@ -164,15 +170,18 @@ RESULTS = [
     Study(
         "How much of a gap between the frameworks is their defaults?",
         "defaults",
-        [
-            by_framework("own defaults", "{}-native"),
-            by_framework("same protocol", "{}-scratch"),
-            by_protocol("pytorch"),
-            by_protocol("tensorflow"),
-        ],
+        DEFAULTS,
         SHORT,
         ZEN,
         ["native.yaml", "results/defaults.yaml"],
+    ),
+    Study(
+        "And at the whole budget?",
+        "defaults-full",
+        DEFAULTS,
+        FULL,
+        ZEN,
+        ["native.yaml", "results/defaults-full.yaml"],
     ),
     Study(
         "What does bfloat16 cost?",
