@@ -29,7 +29,7 @@ BACKENDS = sorted(
 # Each has a file in envs/ and a container image.
 ENVIRONMENTS = [*BACKENDS, "analysis"]
 RESULTS = "results"
-_FOLDERS = ("data", "weights", "logs", "bench")  # in RESULTS, of no study
+_FOLDERS = ("data", "weights", "logs")  # in RESULTS, of no study
 
 
 @dataclass(frozen=True)
