@@ -79,9 +79,9 @@ def test_the_results_are_those_of_the_local_run_bit_for_bit(story, local):
 def _save_within_epochs(place: Workplace) -> None:
     """Trainings as short as these would save no checkpoint of their own."""
     profile = place.folder / "profiles" / "slurm" / "config.yaml"
-    text, time_limit = profile.read_text(), "    runtime: 480 * attempt\n"
-    assert time_limit in text
-    profile.write_text(text.replace(time_limit, f"{time_limit}    checkpoint_steps: 1\n"))
+    text, memory = profile.read_text(), "    mem_mb: 8000 * attempt\n"
+    assert memory in text
+    profile.write_text(text.replace(memory, f"{memory}    checkpoint_steps: 1\n"))
 
 
 def _strike_each_training(slurm: Slurm, seen: Story) -> None:
