@@ -271,6 +271,16 @@ def test_the_settings_that_differ_are_named(tmp_path):
     assert found == ["epochs", "head.learning_rate", "head.epochs"]
 
 
+def test_a_multiplier_of_one_run_alone_is_named_once(tmp_path):
+    a, b = (
+        replace(A, settings={**SETTINGS, "learning_rate_multipliers": each})
+        for each in ({}, {"conv": 0.1})
+    )
+    models = FakeStudy(tmp_path, {"a": a, "b": b}).models
+    found = comparisons.differing_settings(*(model.provenance for model in models))
+    assert found == ["learning_rate_multipliers.conv"]
+
+
 @pytest.mark.parametrize(
     ("own", "other", "planned"),
     [(None, None, True), (128, 128, True), (128, 32, False), (None, 128, True), (128, None, False)],

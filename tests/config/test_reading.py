@@ -4,6 +4,7 @@ import datetime
 import json
 import os
 import re
+import time
 
 import pytest
 from example_config import CONFIG, OVERLAYS, changed
@@ -322,6 +323,7 @@ FILE_MISTAKES = [
     (bytes(range(256)), 2, "", ["not UTF-8; save"]),
     (b"study: a\0\n", 1, "", ["not readable as YAML"]),
     ("training:\n\tepochs: 1\n", 2, "", ["not valid YAML"]),
+    ("a: &a [*a]\n", 1, "", ["an alias stands within its own value"]),
     ("report:\n  title: 2026-99-99\n", 2, "", ["'2026-99-99' is a date", "put it in quotes"]),
     (f"seeds: [{'9' * 5000}]\n", 1, "", ["is a number to YAML, but not a valid one"]),
     (f'{{"seeds": [{"9" * 5000}]}}', 1, "", ["is a number to YAML, but not a valid one"]),
@@ -338,6 +340,7 @@ FILE_MISTAKES = [
         ["could not determine a constructor for the tag"],
     ),
     ("study: =\n", 1, "", ["could not determine a constructor"]),
+    ("study: a\ntraining: &b {head: *b}\n", 2, "", ["an alias stands within its own value"]),
 ]
 
 
@@ -375,6 +378,23 @@ def test_what_a_file_may_hold(check, text):
 @pytest.mark.parametrize("name", ["config.yaml", *OVERLAYS])
 def test_the_shipped_files_pass(name):
     check_file(CONFIG / name)
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "b{}: &a{} [*a{}, *a{}, *a{}, *a{}, *a{}, *a{}, *a{}, *a{}]",
+        "b{}: &a{} {{x: *a{}, y: *a{}, z: *a{}, u: *a{}, v: *a{}, w: *a{}}}",
+        "b{}: &a{} {{<<: [*a{}, *a{}, *a{}, *a{}, *a{}, *a{}]}}",
+    ],
+)
+def test_an_alias_bomb_takes_no_time(check, link):
+    lines = ["b: &a0 {x: 1}"]
+    lines += [link.format(i, i, *[i - 1] * 8) for i in range(1, 40)]
+    start = time.monotonic()
+    message = check("\n".join(lines))
+    assert message and "aliases stand for more than 100000 values; write fewer" in message
+    assert time.monotonic() - start < 5
 
 
 def test_what_can_be_read_only_once_is_not_checked(tmp_path):

@@ -1,6 +1,7 @@
 """A study: the valid config, resolved for each run."""
 
 import copy
+import errno
 from collections import Counter
 from pathlib import Path
 
@@ -363,3 +364,22 @@ def test_resolving_leaves_the_given_config_as_it_is():
     before = copy.deepcopy(config)
     Study(config)
     assert config == before
+
+
+def test_a_mistake_in_reported_results_is_found_before_the_trainings(tmp_path):
+    path = tmp_path / "reported.yaml"
+    text = (CONFIG / "reference.yaml").read_text(encoding="utf-8")
+    path.write_text(text.replace("0.7093", "70.93"), encoding="utf-8")
+    with pytest.raises(InputError, match=r"reported\.yaml: runs\.pytorch-scratch\.test_accuracy: "):
+        study({"report.reference": str(path)})
+
+
+def test_reported_results_that_cannot_be_read_are_one_line(monkeypatch):
+    def refuse(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr("twinbench.config.study.read_reference", refuse)
+    with pytest.raises(
+        InputError, match=r"report\.reference: .* cannot be read \(Permission denied"
+    ):
+        study({"report.reference": str(CONFIG / "reference.yaml")})

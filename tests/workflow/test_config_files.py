@@ -5,10 +5,13 @@ import time
 import pytest
 
 FILE = "config/config.yaml"
+MERGES = ["b0: &a0 {x: 1}"]
+MERGES += [f"b{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 6)}]}}" for i in range(1, 40)]
 # One of each kind that Snakemake itself would choke on; the others are in config/test_reading.py.
 FAULTY = {
     "UTF-16": ("study: a\n".encode("utf-16"), "not UTF-8"),
     "a number as key": (b"study: a\n1: b\n", "the key '1' is a number"),
+    "merged aliases": ("\n".join(MERGES).encode(), "aliases stand for more than"),
 }
 
 

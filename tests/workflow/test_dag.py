@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -113,9 +114,33 @@ def test_a_job_takes_no_other_settings_than_those_of_its_submission(workplace, p
 def test_the_report_gets_what_the_command_line_adds_to_the_config(workplace, plan):
     values = "{limit: 50}"
     _, output = plan(workplace, "-n", "-p", "--config", f"dataset={values}", overlay=TINY)
-    (given,) = re.findall(r"write_report.py '--given=(.*?)' ", output)
-    assert json.loads(given) == {
+    assert given(output) == {
         "files": ["overlay.yaml"],
         "values": {"dataset": {"limit": "50"}},
         "elsewhere": False,
     }
+
+
+def given(output: str) -> dict:
+    """What the report gets of the command, by what a dry run prints."""
+    (found,) = re.findall(r"write_report.py '--given=(.*?)' ", output)
+    return json.loads(found)
+
+
+def test_a_linked_config_is_the_studys_own_and_no_overlay(workplace, plan):
+    config = workplace.folder / "config" / "config.yaml"
+    config.rename(workplace.folder / "shared.yaml")
+    config.symlink_to("../shared.yaml")
+    _, output = plan(workplace, "-n", "-p", overlay=TINY)
+    assert given(output)["files"] == ["overlay.yaml"]
+
+
+def test_a_study_in_another_folder_than_the_clone_has_a_config_of_its_own(
+    workplace, plan, tmp_path
+):
+    other = tmp_path / "other"
+    shutil.copytree(workplace.folder / "config", other / "config")
+    options = ("-n", "-p", "--snakefile", str(workplace.folder / "Snakefile"))
+    status, output = plan(replace(workplace, folder=other), *options, overlay=TINY)
+    assert status == 0, output
+    assert given(output) == {"files": ["overlay.yaml"], "values": {}, "elsewhere": True}

@@ -68,7 +68,7 @@ def checked(check, *arguments):
 
 STARTED = time.time()
 CONFIG = "config/config.yaml"
-# Before Snakemake reads it, whose own message would not name the file. A file with other keys
+# Before Snakemake reads it: on some files it hangs, on others it does not name the file. A file with other keys
 # belongs to a workflow that uses this one as a module.
 checked(check_file, Path(CONFIG), Config.model_fields)
 

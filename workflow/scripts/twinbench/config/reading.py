@@ -18,6 +18,7 @@ from twinbench.errors import InputError
 Schema = dict[str, Any]
 
 _ANYTHING: Schema = {}  # of an unknown key
+_MOST_VALUES = 100_000  # of a file, each alias counted as all that it stands for
 _WITHOUT_QUOTES = {"integer": "a number", "number": "a number", "boolean": "true or false"}
 
 
@@ -162,6 +163,7 @@ def _check_text(text: bytes, merged: Collection[str] | None) -> None:
         raise _invalid_yaml(error) from None
     except (yaml.YAMLError, RecursionError):
         raise InputError("line 1: not readable as YAML; write `key: value` lines") from None
+    _check_size(root)
     if not isinstance(root, yaml.MappingNode):
         raise InputError("line 1: no settings at the top level; write `key: value` lines")
     names = {key.value for key, _ in root.value if key.tag.endswith(":str")}
@@ -197,6 +199,29 @@ def _tree(text: str) -> yaml.Node | None:
     except ValueError:
         return yaml.compose(text, yaml.SafeLoader)
     return yaml.compose(text.replace("\t", " "), yaml.SafeLoader)  # JSON may be indented by tabs
+
+
+def _check_size(root: yaml.Node | None) -> None:
+    """Refuse aliases that stand for so many values that Snakemake, which walks all, would hang."""
+    sizes: dict[int, int] = {}
+
+    def size(node: yaml.Node) -> int:
+        known = sizes.setdefault(id(node), 0)
+        if known:
+            return known
+        pairs = node.value if isinstance(node, yaml.MappingNode) else []
+        inner = node.value if isinstance(node, yaml.SequenceNode) else [x for y in pairs for x in y]
+        for value in inner:
+            if sizes.get(id(value)) == 0:  # not known yet, since it is being counted
+                raise _invalid(value, (), "an alias stands within its own value; write it out")
+        sizes[id(node)] = 1 + sum(map(size, inner))
+        if sizes[id(node)] > _MOST_VALUES:
+            message = f"aliases stand for more than {_MOST_VALUES} values; write fewer"
+            raise _invalid(node, (), message)
+        return sizes[id(node)]
+
+    if root is not None:
+        size(root)
 
 
 def _check(
